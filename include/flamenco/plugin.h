@@ -107,6 +107,9 @@ typedef struct flamenco_error {
 
 typedef struct flamenco_host flamenco_host;
 struct flamenco_txn;
+struct flamenco_job_event;
+struct flamenco_task_event;
+struct flamenco_worker_event;
 
 /* One call chain: a request, or one step of background work. Made by the host, second argument of every service method,
  * passed on by a plugin to the services that it calls itself, so that all share one transaction, deadline and fate. */
@@ -116,7 +119,7 @@ typedef struct flamenco_cx {
     const flamenco_host *host;
     struct flamenco_txn *txn;  /* the persistence plugin's; NULL outside a transaction */
     int64_t now_us;            /* the clock, read once when the step began */
-    int64_t deadline_us;       /* on the monotonic clock of the host */
+    int64_t deadline_us;       /* on the system's monotonic clock (host->monotonic_us) */
     const uint32_t *cancelled; /* read it by flamenco_cx_cancelled() */
     flamenco_str request_id;   /* for log lines; empty for background work */
 } flamenco_cx;
@@ -216,8 +219,14 @@ struct flamenco_host {
     /* Effects: remembered with cx, done in order after its commit is durable, forgotten when it is rolled back. Outside a
      * transaction they are done at once. Texts are copied. */
     int32_t (*emit)(flamenco_cx *cx, const flamenco_event *event);
-    /* Appends `text` to the task's log and sends the log event. */
-    int32_t (*task_log)(flamenco_cx *cx, flamenco_uuid job, flamenco_uuid task, flamenco_str text);
+    /* The same for the events of the API; the host writes the payload (flamenco/events.h). */
+    int32_t (*emit_job)(flamenco_cx *cx, const struct flamenco_job_event *event);
+    int32_t (*emit_task)(flamenco_cx *cx, const struct flamenco_task_event *event);
+    int32_t (*emit_worker)(flamenco_cx *cx, const struct flamenco_worker_event *event);
+    /* Appends `text` to the task's log and sends the log event. stamp 1: a line of the manager's own, which gets the local
+     * time and one blank in front (state-and-scheduling 15); 0: a worker's text, verbatim. */
+    int32_t (*task_log)(flamenco_cx *cx, const flamenco_uuid *job, const flamenco_uuid *task, uint32_t stamp,
+                        flamenco_str text);
     /* Notes that a worker was seen or a task touched now. Kept in memory, stored within 1 s. key = the row's key. */
     int32_t (*touch)(flamenco_cx *cx, uint32_t what, int64_t key);
     int32_t (*wake)(flamenco_cx *cx, const flamenco_wake *wake);
@@ -228,7 +237,7 @@ struct flamenco_host {
     /* Shared bytes: an event's buf. */
     void (*buf_ref)(flamenco_buf *buf);
     void (*buf_unref)(flamenco_buf *buf);
-    /* The clock service's time, and its monotonic time; both in µs. */
+    /* The clock service's time of day, and the system's monotonic time, by which deadlines are kept; both in µs. */
     int64_t (*now_us)(void *h);
     int64_t (*monotonic_us)(void *h);
     /* The bytes `text` as 36 characters, lower case, into out[37] with a NUL; and back: INVALID unless it is a UUID. */
