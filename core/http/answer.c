@@ -117,18 +117,22 @@ static void add_headers(fl_http_request *request)
     h2o_req_t *req = request->req;
     const fl_http_reply *reply = &request->reply;
     if (reply->content_type.len != 0)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, reply->content_type.ptr,
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, "Content-Type", reply->content_type.ptr,
                        reply->content_type.len);
     if (reply->flags & FL_HTTP_GZIPPED)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, NULL, H2O_STRLIT("gzip"));
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_ENCODING, "Content-Encoding",
+                       H2O_STRLIT("gzip"));
     if (reply->status == 204)
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin"));
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, "Vary", H2O_STRLIT("Origin"));
     else
-        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, NULL, H2O_STRLIT("Origin, Accept-Encoding"));
+        h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_VARY, "Vary", H2O_STRLIT("Origin, Accept-Encoding"));
     for (size_t i = 0; i < reply->n_headers; ++i) {
         const fl_http_header *header = &reply->headers[i];
-        h2o_add_header_by_str(&req->pool, &req->res.headers, header->name.ptr, header->name.len, 1, NULL, header->value.ptr,
-                              header->value.len);
+        /* h2o looks names up in lower case, and sends the original. */
+        h2o_iovec_t name = h2o_strdup(&req->pool, header->name.ptr, header->name.len);
+        h2o_strtolower(name.base, name.len);
+        h2o_add_header_by_str(&req->pool, &req->res.headers, name.base, name.len, 1, header->name.ptr,
+                              header->value.ptr, header->value.len);
     }
 }
 
@@ -221,8 +225,6 @@ static int32_t copy_headers(fl_http_request *request, const fl_http_reply *reply
         copy->value = fl_arena_copy(arena, reply->headers[i].value);
         if (copy->name.ptr == NULL || copy->value.ptr == NULL)
             return FLAMENCO_E_NOMEM;
-        for (char *c = (char *)(uintptr_t)copy->name.ptr; *c != '\0'; ++c)
-            *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c);
         ++request->reply.n_headers;
     }
     request->reply.headers = copies;

@@ -9,7 +9,8 @@
 #define METHODS "POST,GET,OPTIONS,PUT,DELETE"
 #define HEADERS \
     "Accept,Accept-Encoding,Access-Control-Allow-Origin,Access-Control-Request-Headers,Access-Control-Request-Method," \
-    "Authorization,Content-Length,Content-Type,Origin,X-CSRF-Token,X-Requested-With,Cache-Control,Connection,Host,Referer," \
+    "Authorization,Content-Length,Content-Type,Origin,X-CSRF-Token,X-Requested-With,Cache-Control,Connection,Host," \
+    "Referer," \
     "User-Agent,X-header"
 
 size_t fl_cors_headers(flamenco_str origin, const flamenco_str *allowed, size_t n_allowed, int preflight,
@@ -20,12 +21,12 @@ size_t fl_cors_headers(flamenco_str origin, const flamenco_str *allowed, size_t 
         ++i;
     if (origin.len == 0 || i == n_allowed)
         return 0;
-    out[n++] = (fl_http_header){ FL_STR("access-control-allow-origin"), origin };
+    out[n++] = (fl_http_header){ FL_STR("Access-Control-Allow-Origin"), origin };
     if (!preflight)
         return n;
-    out[n++] = (fl_http_header){ FL_STR("vary"), FL_STR("Access-Control-Request-Method") };
-    out[n++] = (fl_http_header){ FL_STR("vary"), FL_STR("Access-Control-Request-Headers") };
-    out[n++] = (fl_http_header){ FL_STR("access-control-allow-methods"), FL_STR(METHODS) };
-    out[n++] = (fl_http_header){ FL_STR("access-control-allow-headers"), FL_STR(HEADERS) };
+    out[n++] = (fl_http_header){ FL_STR("Vary"), FL_STR("Access-Control-Request-Method") };
+    out[n++] = (fl_http_header){ FL_STR("Vary"), FL_STR("Access-Control-Request-Headers") };
+    out[n++] = (fl_http_header){ FL_STR("Access-Control-Allow-Methods"), FL_STR(METHODS) };
+    out[n++] = (fl_http_header){ FL_STR("Access-Control-Allow-Headers"), FL_STR(HEADERS) };
     return n;
 }

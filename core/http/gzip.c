@@ -18,7 +18,8 @@ flamenco_buf *fl_http_gzip(const flamenco_buf *plain)
     fl_buf out = { .data = NULL };
     flamenco_buf *result = NULL;
     z_stream z = { .next_in = NULL };
-    if (in.len == 0 || in.len > UINT_MAX || deflateInit2(&z, 1, Z_DEFLATED, GZIP_WRAPPER, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (in.len == 0 || in.len > UINT_MAX ||
+        deflateInit2(&z, 1, Z_DEFLATED, GZIP_WRAPPER, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return NULL;
     /* Room for one byte less than the plain text: what does not fit is not worth it. */
     if (fl_buf_reserve(&out, in.len) == NULL)

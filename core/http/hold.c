@@ -104,7 +104,8 @@ void fl_http_hold(fl_http_request *request)
     fl_loop_post_one(request->loop, &request->hold_msg);
 }
 
-void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http_request *request, int alive), void *ctx)
+void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http_request *request, int alive),
+                     void *ctx)
 {
     request->report = report;
     request->report_ctx = ctx;

@@ -31,10 +31,10 @@ typedef struct fl_http_ws fl_http_ws;
  * the call. */
 typedef struct fl_http_done {
     flamenco_str id, method, path, peer;
-    int32_t status;   /* 0: dropped without an answer */
+    int32_t status; /* 0: dropped without an answer */
     uint32_t upgraded; /* 1: became a WebSocket */
     uint64_t bytes_in, bytes_out; /* of the body */
-    int64_t wait_us;  /* from the call of on_request to the answer */
+    int64_t wait_us; /* from the call of on_request to the answer */
     int64_t total_us; /* from the call of on_request to the last byte written */
 } fl_http_done;
 
@@ -45,26 +45,27 @@ typedef struct fl_http_config {
     const int *inherited; /* listening sockets of the process before execve; the server owns them from now on, also when
                              start fails. One that no `listen` asks for is closed */
     size_t n_inherited;
-    uint32_t loops;           /* event loop threads; 0 = one per core */
-    uint32_t max_connections; /* of all loops together; accepting pauses at the limit. Lowered to RLIMIT_NOFILE - 512 (or
+    uint32_t loops; /* event loop threads; 0 = one per core */
+    uint32_t
+        max_connections; /* of all loops together; accepting pauses at the limit. Lowered to RLIMIT_NOFILE - 512 (or
                                  half of it, when that is more) */
-    int64_t head_timeout_us;  /* a request's head must arrive in this time, the first one counted from the connect */
-    int64_t idle_us;          /* a kept-alive connection without a request */
-    int64_t body_stall_us;    /* a body of which no byte arrives */
-    uint64_t body_min_rate;   /* bytes per second over each body_stall_us; 0 = any */
+    int64_t head_timeout_us; /* a request's head must arrive in this time, the first one counted from the connect */
+    int64_t idle_us; /* a kept-alive connection without a request */
+    int64_t body_stall_us; /* a body of which no byte arrives */
+    uint64_t body_min_rate; /* bytes per second over each body_stall_us; 0 = any */
     int64_t write_timeout_us; /* a reply that the client does not read (TCP_USER_TIMEOUT) */
-    int64_t dead_peer_us;     /* TCP keepalive finds the peer of an idle or held connection gone after this time */
-    uint64_t max_body;        /* the largest body that any route takes: beyond it h2o answers 413 and closes */
+    int64_t dead_peer_us; /* TCP keepalive finds the peer of an idle or held connection gone after this time */
+    uint64_t max_body; /* the largest body that any route takes: beyond it h2o answers 413 and closes */
     /* The largest body that this route takes, asked on a loop thread while one is arriving: beyond it the connection is
      * cut. The caller still checks the body that it gets. NULL = max_body for all. [loop] */
     uint64_t (*body_limit)(void *ctx, flamenco_str method, flamenco_str path);
-    const char *spill_dir;   /* bodies from spill_bytes on are kept in unlinked files there; NULL = always in memory. */
-    uint64_t spill_bytes;    /* Both are settings of the process: the last server started decides */
-    const char *tls_cert;    /* PEM chain and key; both NULL = clear text */
+    const char *spill_dir; /* bodies from spill_bytes on are kept in unlinked files there; NULL = always in memory. */
+    uint64_t spill_bytes; /* Both are settings of the process: the last server started decides */
+    const char *tls_cert; /* PEM chain and key; both NULL = clear text */
     const char *tls_key;
-    uint32_t file_threads;   /* threads that read file replies, at least 1 */
+    uint32_t file_threads; /* threads that read file replies, at least 1 */
     uint64_t ws_max_message; /* longest incoming message; beyond it: close 1009 */
-    uint32_t ws_max_queued;  /* outgoing messages that wait; beyond it the connection is dropped */
+    uint32_t ws_max_queued; /* outgoing messages that wait; beyond it the connection is dropped */
     uint64_t ws_max_queued_bytes;
     int64_t ws_silence_us; /* no text or binary message from the client for so long: dropped. 0 = never */
     /* Takes a request. Must not block. [loop] */
@@ -108,15 +109,15 @@ int32_t fl_http_stop(fl_http *http, int64_t deadline_us, flamenco_error *err);
 void fl_http_destroy(fl_http *http);
 
 typedef struct fl_http_stats {
-    uint64_t connections;      /* open now, WebSockets included */
-    uint64_t websockets;       /* open now */
-    uint64_t pending;          /* requests handed to on_request and not ended yet, held ones included */
-    uint64_t held;             /* of these, held */
-    uint64_t accepted;         /* connections so far */
-    uint64_t requests;         /* handed to on_request so far */
-    uint64_t refused;          /* requests answered 400 by the server itself */
-    uint64_t cut;              /* connections cut by a time limit or a bound */
-    uint64_t accept_pauses;    /* times that accepting paused at the limit */
+    uint64_t connections; /* open now, WebSockets included */
+    uint64_t websockets; /* open now */
+    uint64_t pending; /* requests handed to on_request and not ended yet, held ones included */
+    uint64_t held; /* of these, held */
+    uint64_t accepted; /* connections so far */
+    uint64_t requests; /* handed to on_request so far */
+    uint64_t refused; /* requests answered 400 by the server itself */
+    uint64_t cut; /* connections cut by a time limit or a bound */
+    uint64_t accept_pauses; /* times that accepting paused at the limit */
     uint64_t bytes_in, bytes_out; /* of requests and replies so far, heads included; WebSockets not */
 } fl_http_stats;
 
@@ -126,14 +127,14 @@ void fl_http_loop_stats(const fl_http *http, size_t loop, fl_http_stats *out);
 
 /* ---- Request --------------------------------------------------------------------------------------------------- */
 
-flamenco_str fl_http_request_id(const fl_http_request *request);     /* short text, unique among the process's requests */
+flamenco_str fl_http_request_id(const fl_http_request *request); /* short text, unique among the process's requests */
 flamenco_str fl_http_request_method(const fl_http_request *request); /* as sent: "GET" */
 flamenco_str fl_http_request_target(const fl_http_request *request); /* as sent; may be "*" or "http://…" */
-flamenco_str fl_http_request_path(const fl_http_request *request);   /* the target before '?', not decoded */
-flamenco_str fl_http_request_query(const fl_http_request *request);  /* behind '?', not decoded; empty = none */
+flamenco_str fl_http_request_path(const fl_http_request *request); /* the target before '?', not decoded */
+flamenco_str fl_http_request_query(const fl_http_request *request); /* behind '?', not decoded; empty = none */
 flamenco_str fl_http_request_body(const fl_http_request *request);
 flamenco_str fl_http_request_host(const fl_http_request *request); /* the Host header */
-uint32_t fl_http_request_version(const fl_http_request *request);  /* 0x100 or 0x101 */
+uint32_t fl_http_request_version(const fl_http_request *request); /* 0x100 or 0x101 */
 int fl_http_request_is_head(const fl_http_request *request);
 
 /* Finds the index-th header of that name (lower case; counted from 0), folded lines joined with a blank. Returns 1, or 0
@@ -167,8 +168,8 @@ typedef struct fl_http_header {
 } fl_http_header;
 
 #define FL_HTTP_GZIPPED 1u /* the body is gzip already: Content-Encoding is set */
-#define FL_HTTP_CLOSE 2u   /* close the connection behind this answer */
-#define FL_HTTP_FILE 4u    /* fd, offset and length are the body */
+#define FL_HTTP_CLOSE 2u /* close the connection behind this answer */
+#define FL_HTTP_FILE 4u /* fd, offset and length are the body */
 
 /* Zero-initialise it. `Date`, `Connection`, `Content-Length` and `Vary` are set by the server: "Origin, Accept-Encoding",
  * on 204 "Origin"; further Vary lines may be among the headers. 1xx, 204 and 304 never carry a body. For HEAD give the
@@ -176,11 +177,11 @@ typedef struct fl_http_header {
 typedef struct fl_http_reply {
     int32_t status;
     uint32_t flags;
-    flamenco_str content_type;     /* empty = none */
+    flamenco_str content_type; /* empty = none */
     const fl_http_header *headers; /* copied. One with a control character in it is left out, and logged */
     size_t n_headers;
     flamenco_buf *body; /* one reference, taken over; NULL = empty */
-    int fd;             /* with FL_HTTP_FILE; taken over and closed. Read 64 KiB at a time, never on a loop thread */
+    int fd; /* with FL_HTTP_FILE; taken over and closed. Read 64 KiB at a time, never on a loop thread */
     uint64_t offset, length;
 } fl_http_reply;
 
@@ -206,7 +207,8 @@ void fl_http_hold(fl_http_request *request);
 
 /* Looks at once whether the connection is still open and reports on its loop thread: alive 1 or 0; after 0, on_gone is not
  * called. Until the report came, the request must neither be ended nor rechecked again. `report` must not block. */
-void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http_request *request, int alive), void *ctx);
+void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http_request *request, int alive),
+                     void *ctx);
 
 /* ---- WebSocket ------------------------------------------------------------------------------------------------- */
 
@@ -215,7 +217,7 @@ typedef struct fl_http_ws_callbacks {
     void (*on_open)(void *ctx, fl_http_ws *ws); /* may be NULL */
     void (*on_text)(void *ctx, fl_http_ws *ws, flamenco_str text);
     void (*on_binary)(void *ctx, fl_http_ws *ws, flamenco_str data); /* may be NULL: ignored */
-    void (*on_close)(void *ctx, fl_http_ws *ws, uint32_t code);      /* 1005: none given, 1006: broken or dropped */
+    void (*on_close)(void *ctx, fl_http_ws *ws, uint32_t code); /* 1005: none given, 1006: broken or dropped */
 } fl_http_ws_callbacks;
 
 /* Tells whether the request asks for a WebSocket at all. */
@@ -231,8 +233,8 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
 #define FL_HTTP_WS_TEXT 1u
 #define FL_HTTP_WS_BINARY 2u
 
-/* Queues one message; takes an own reference to the bytes. Returns 0; CANCELLED when it is closed; NOMEM. A connection
- * whose queue runs over is dropped. Messages of one thread arrive in order. */
+/* Queues one message; takes an own reference to the bytes. A connection whose queue runs over is dropped. Messages of one
+ * thread arrive in order. Returns 0; CANCELLED: it is closed; FULL: it is being dropped; NOMEM. */
 int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data);
 
 /* Sends what is queued, then a close frame. The other end has 5 s to answer it. code 0: drops the connection at once. */

@@ -31,7 +31,7 @@ typedef struct fl_msg {
     void (*run)(struct fl_msg *msg);
 } fl_msg;
 
-#define FL_FROM(type, member, pointer) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define FL_FROM(type, member, pointer) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Intrusive double list; a node that is in no list points to itself. */
 typedef struct fl_link {
@@ -74,7 +74,7 @@ static inline void fl_link_remove(fl_link *link)
  * connection goes to H2O at once and stays there. The watchdog asks the state first, so new states get rules of their own. */
 typedef enum fl_conn_state {
     FL_CONN_HANDSHAKE, /* TLS; sock->data is ours */
-    FL_CONN_H2O,       /* h2o reads heads and bodies, writes replies; sock->data is h2o's */
+    FL_CONN_H2O, /* h2o reads heads and bodies, writes replies; sock->data is h2o's */
     FL_CONN_WEBSOCKET, /* h2o's WebSocket glue owns the socket; it is in no list of h2o */
 } fl_conn_state;
 
@@ -86,7 +86,7 @@ typedef struct fl_conn {
     fl_conn_state state;
     uint64_t serial, requests;
     uint64_t counted_in, counted_out; /* of sock->bytes_read and bytes_written, what the statistics have seen */
-    char peer[72];                    /* IPv6 with a zone */
+    char peer[72]; /* IPv6 with a zone */
     /* Watchdog; times are monotonic µs, 0 = not running. */
     int64_t accepted_us;
     uint64_t seen_requests, seen_bytes;
@@ -103,8 +103,8 @@ struct fl_http_request {
     fl_msg msg; /* answer, drop or upgrade: whichever ends it; then file pieces */
     fl_msg hold_msg, recheck_msg;
     fl_loop *loop;
-    fl_conn *conn;   /* [loop] */
-    h2o_req_t *req;  /* NULL when h2o has disposed of it */
+    fl_conn *conn; /* [loop] */
+    h2o_req_t *req; /* NULL when h2o has disposed of it */
     atomic_int ended; /* answer, drop or upgrade was called */
     atomic_int hold_sent;
     int closing; /* [loop] the ending message has arrived */
@@ -124,8 +124,8 @@ struct fl_http_request {
     h2o_generator_t generator;
     uint64_t sent;
     struct fl_http_request *next_file; /* queue of the file threads */
-    char *piece;                       /* file bytes under way */
-    ssize_t piece_len;                 /* -errno: reading failed */
+    char *piece; /* file bytes under way */
+    ssize_t piece_len; /* -errno: reading failed */
 };
 
 struct fl_loop {
@@ -146,7 +146,7 @@ struct fl_loop {
 
     pthread_mutex_t lock;
     fl_msg *first, *last; /* lock */
-    int ended;            /* lock: nobody will empty the inbox any more */
+    int ended; /* lock: nobody will empty the inbox any more */
 
     _Atomic uint64_t n_conns, n_ws, n_pending, n_held, n_accepted, n_requests, n_refused, n_cut, n_pauses, n_in, n_out;
     uint64_t next_request;

@@ -45,7 +45,8 @@ static int32_t split(const char *text, char host[256], char port[16], flamenco_e
         ++text;
         n -= 2;
     } else if (memchr(text, ':', n) != NULL) {
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "listen %s: too many colons (an IPv6 address needs brackets)", text);
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "listen %s: too many colons (an IPv6 address needs brackets)",
+                             text);
     }
     if (n >= 256 || strlen(colon + 1) >= 16)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "listen %s: too long", text);

@@ -107,8 +107,8 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     request->req = req;
     request->begin_us = fl_http_now_us();
     fl_link_init(&request->held);
-    request->id_len = (size_t)snprintf(request->id, sizeof(request->id), "%s%x-%llx", loop->http->id_prefix, loop->index,
-                                       (unsigned long long)++loop->next_request);
+    request->id_len = (size_t)snprintf(request->id, sizeof(request->id), "%s%x-%llx", loop->http->id_prefix,
+                                       loop->index, (unsigned long long)++loop->next_request);
     ref = h2o_mem_alloc_shared(&req->pool, sizeof(*ref), on_dispose);
     ref->request = request;
     return request;

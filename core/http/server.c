@@ -169,7 +169,8 @@ static int32_t set_up_locks(fl_http *http)
     if (pthread_mutex_init(&http->lock, NULL) != 0)
         return FLAMENCO_E_NOMEM;
     if (pthread_condattr_init(&attr) == 0) {
-        int failed = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 || pthread_cond_init(&http->changed, &attr) != 0;
+        int failed =
+            pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 || pthread_cond_init(&http->changed, &attr) != 0;
         pthread_condattr_destroy(&attr);
         if (!failed)
             return FLAMENCO_OK;

@@ -49,7 +49,8 @@ int32_t fl_tls_open(const fl_http_config *config, SSL_CTX **out, flamenco_error 
         result = fail(err, "TLS 1.2");
     else if (SSL_CTX_use_certificate_chain_file(ssl, config->tls_cert) != 1)
         result = fail(err, config->tls_cert);
-    else if (SSL_CTX_use_PrivateKey_file(ssl, config->tls_key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ssl) != 1)
+    else if (SSL_CTX_use_PrivateKey_file(ssl, config->tls_key, SSL_FILETYPE_PEM) != 1 ||
+             SSL_CTX_check_private_key(ssl) != 1)
         result = fail(err, config->tls_key);
     if (result != FLAMENCO_OK) {
         SSL_CTX_free(ssl);

@@ -14,12 +14,13 @@ struct fl_http_ws {
     _Atomic uint32_t refs;
     atomic_int closed; /* set by the loop, before on_close */
     fl_loop *loop;
-    fl_conn *conn;              /* [loop] */
-    h2o_websocket_conn_t *h2o;  /* [loop] NULL when closed */
+    fl_conn *conn; /* [loop] */
+    h2o_websocket_conn_t *h2o; /* [loop] NULL when closed */
     const fl_http_ws_callbacks *callbacks;
     void *ctx;
-    uint32_t code;         /* what the other end gave */
-    int dropped, closing;  /* [loop] */
+    uint32_t code; /* what the other end gave */
+    atomic_int dropped; /* set by the loop */
+    int closing; /* [loop] */
     int64_t closing_since_us, spoke_us;
     fl_link dirty;
 };
@@ -218,7 +219,8 @@ static void begin_upgrade(fl_msg *msg)
 int fl_http_wants_upgrade(const fl_http_request *request)
 {
     return request->req->upgrade.base != NULL &&
-           fl_str_equal_nocase((flamenco_str){ request->req->upgrade.base, request->req->upgrade.len }, FL_STR("websocket"));
+           fl_str_equal_nocase((flamenco_str){ request->req->upgrade.base, request->req->upgrade.len },
+                               FL_STR("websocket"));
 }
 
 int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, fl_http_ws **out,
@@ -256,6 +258,8 @@ static int32_t post(fl_http_ws *ws, void (*run)(fl_msg *), uint32_t kind, flamen
     ws_msg *msg;
     if (atomic_load(&ws->closed) != 0)
         return FLAMENCO_E_CANCELLED;
+    if (atomic_load(&ws->dropped) != 0)
+        return FLAMENCO_E_FULL;
     if ((msg = calloc(1, sizeof(*msg))) == NULL)
         return FLAMENCO_E_NOMEM;
     msg->msg.run = run;
