@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * str.c - see str.h.
+ */
+#include "core/base/str.h"
+
+#include "core/base/utf8.h"
+
+static char to_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+int fl_str_starts(flamenco_str s, const char *prefix)
+{
+    size_t len = strlen(prefix);
+    return s.len >= len && (len == 0 || memcmp(s.ptr, prefix, len) == 0);
+}
+
+int fl_str_equal_nocase(flamenco_str a, flamenco_str b)
+{
+    if (a.len != b.len)
+        return 0;
+    for (uint64_t i = 0; i < a.len; ++i) {
+        if (to_lower(a.ptr[i]) != to_lower(b.ptr[i]))
+            return 0;
+    }
+    return 1;
+}
+
+static int is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+flamenco_str fl_str_trim(flamenco_str s)
+{
+    while (s.len > 0 && is_blank(s.ptr[0])) {
+        ++s.ptr;
+        --s.len;
+    }
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
+        --s.len;
+    return s;
+}
+
+int fl_str_split(flamenco_str *rest, char sep, flamenco_str *part_out)
+{
+    if (rest->ptr == NULL)
+        return 0;
+    const char *end = rest->len > 0 ? memchr(rest->ptr, sep, (size_t)rest->len) : NULL;
+    if (end == NULL) {
+        *part_out = *rest;
+        *rest = (flamenco_str){ NULL, 0 };
+        return 1;
+    }
+    uint64_t len = (uint64_t)(end - rest->ptr);
+    *part_out = (flamenco_str){ rest->ptr, len };
+    rest->ptr = end + 1;
+    rest->len -= len + 1;
+    return 1;
+}
+
+int32_t fl_str_int(flamenco_str s, int64_t *out)
+{
+    uint64_t i = 0;
+    int negative = 0;
+    if (s.len > 0 && (s.ptr[0] == '-' || s.ptr[0] == '+')) {
+        negative = s.ptr[0] == '-';
+        i = 1;
+    }
+    if (i == s.len)
+        return FLAMENCO_E_INVALID;
+    /* Counted downwards: the negative range is the larger one. */
+    int64_t value = 0;
+    for (; i < s.len; ++i) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return FLAMENCO_E_INVALID;
+        int digit = s.ptr[i] - '0';
+        if (__builtin_mul_overflow(value, (int64_t)10, &value) || __builtin_sub_overflow(value, (int64_t)digit, &value))
+            return FLAMENCO_E_INVALID;
+    }
+    if (!negative) {
+        if (value == INT64_MIN)
+            return FLAMENCO_E_INVALID;
+        value = -value;
+    }
+    *out = value;
+    return FLAMENCO_OK;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = to_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int32_t fl_str_percent_decode(fl_arena *arena, flamenco_str s, int plus, flamenco_str *out)
+{
+    if (s.len >= SIZE_MAX)
+        return FLAMENCO_E_NOMEM;
+    char *text = fl_arena_alloc(arena, (size_t)s.len + 1);
+    if (text == NULL)
+        return FLAMENCO_E_NOMEM;
+    uint64_t len = 0;
+    for (uint64_t i = 0; i < s.len; ++i) {
+        char c = s.ptr[i];
+        if (c == '%') {
+            int high = s.len - i > 2 ? hex_value(s.ptr[i + 1]) : -1;
+            int low = s.len - i > 2 ? hex_value(s.ptr[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return FLAMENCO_E_INVALID;
+            c = (char)(high << 4 | low);
+            i += 2;
+        } else if (plus && c == '+') {
+            c = ' ';
+        }
+        if (c == '\0')
+            return FLAMENCO_E_INVALID;
+        text[len++] = c;
+    }
+    *out = (flamenco_str){ text, len };
+    return FLAMENCO_OK;
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+')
+        return 62;
+    return c == '/' ? 63 : -1;
+}
+
+int32_t fl_str_base64_decode(fl_arena *arena, flamenco_str s, flamenco_str *out)
+{
+    uint64_t len = s.len;
+    if (len > 0 && len % 4 == 0 && s.ptr[len - 1] == '=')
+        len -= s.ptr[len - 2] == '=' ? 2 : 1;
+    if (len % 4 == 1)
+        return FLAMENCO_E_INVALID;
+    if (len >= SIZE_MAX)
+        return FLAMENCO_E_NOMEM;
+    char *bytes = fl_arena_alloc(arena, (size_t)(len / 4 * 3 + 3));
+    if (bytes == NULL)
+        return FLAMENCO_E_NOMEM;
+    uint64_t made = 0;
+    uint32_t bits = 0;
+    int held = 0;
+    for (uint64_t i = 0; i < len; ++i) {
+        int value = base64_value(s.ptr[i]);
+        if (value < 0)
+            return FLAMENCO_E_INVALID;
+        bits = (bits << 6 | (uint32_t)value) & 0xFFFF;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            bytes[made++] = (char)(unsigned char)(bits >> held);
+        }
+    }
+    *out = (flamenco_str){ bytes, made };
+    return FLAMENCO_OK;
+}
+
+int fl_str_is_utf8(flamenco_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    uint64_t left = s.len;
+    while (left > 0) {
+        size_t n = fl_utf8_length(p, (size_t)left);
+        if (n == 0)
+            return 0;
+        p += n;
+        left -= n;
+    }
+    return 1;
+}
+
+flamenco_str fl_str_to_utf8(fl_arena *arena, flamenco_str s)
+{
+    if (fl_str_is_utf8(s))
+        return fl_arena_copy(arena, s);
+    const flamenco_str none = { NULL, 0 };
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    uint64_t bad = 0;
+    for (uint64_t i = 0; i < s.len;) {
+        size_t n = fl_utf8_length(p + i, (size_t)(s.len - i));
+        bad += n == 0;
+        i += n > 0 ? n : 1;
+    }
+    if (bad > (SIZE_MAX - 1 - s.len) / 2)
+        return none;
+    char *text = fl_arena_alloc(arena, (size_t)(s.len + 2 * bad + 1));
+    if (text == NULL)
+        return none;
+    uint64_t len = 0;
+    for (uint64_t i = 0; i < s.len;) {
+        size_t n = fl_utf8_length(p + i, (size_t)(s.len - i));
+        if (n == 0) {
+            memcpy(text + len, "\xEF\xBF\xBD", 3);
+            len += 3;
+            ++i;
+        } else {
+            memcpy(text + len, p + i, n);
+            len += n;
+            i += n;
+        }
+    }
+    return (flamenco_str){ text, len };
+}
