@@ -66,14 +66,15 @@ static void on_dispose(void *data)
     request->conn = NULL;
 }
 
-/* Joins folded lines to the header that they continue. h2o leaves them in the list with a NULL name. */
+/* Joins folded lines to the header that they continue. h2o leaves them in the list with a name of no letters (a NULL one,
+ * unless there is a body), which no real header has. */
 static void join_folded(h2o_req_t *req)
 {
     h2o_headers_t *list = &req->headers;
     size_t kept = 0;
     for (size_t i = 0; i < list->size; ++i) {
         h2o_header_t *header = &list->entries[i];
-        if (header->name->base != NULL || header->name->len != 0) {
+        if (header->name->len != 0) {
             list->entries[kept++] = *header;
             continue;
         }
