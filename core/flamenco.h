@@ -20,8 +20,8 @@
 #include "flamenco/calls/persistence.h"
 #include "flamenco/calls/shaman.h"
 #include "flamenco/calls/sleep_scheduler.h"
+#include "flamenco/calls/state_machine.h"
 #include "flamenco/calls/task_scheduler.h"
-#include "flamenco/calls/task_state_machine.h"
 
 struct fl_config;
 struct fl_credentials;
