@@ -98,6 +98,8 @@ void fake_host_fini(fake_host *fake);
 /* Gives a setting, as it would stand in YAML; lists: one item a line. `key` is borrowed. Replaces an earlier value: later
  * reads see the new one. */
 void fake_host_set(fake_host *fake, const char *key, const char *text);
+/* Forgets all given settings, before the next plugin is started. What was read stays valid. */
+void fake_host_unset_all(fake_host *fake);
 /* The settings of `plugin`: the given ones, else their defaults. Valid until fake_host_fini. */
 const flamenco_config *fake_host_config(fake_host *fake, const flamenco_plugin *plugin);
 
