@@ -73,14 +73,16 @@ int32_t fl_ls_find_root(const char *setting, const char *program_dir, const char
 
 int fl_ls_program_dir(char out[FL_LS_PATH_MAX])
 {
-    ssize_t n = readlink("/proc/self/exe", out, FL_LS_PATH_MAX - 1);
-    if (n <= 0 || n >= FL_LS_PATH_MAX - 1)
+    char path[FL_LS_PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
+    if (n <= 0 || n >= (ssize_t)sizeof(path))
         return 0;
-    out[n] = '\0';
-    char *slash = strrchr(out, '/');
+    path[n] = '\0';
+    char *slash = strrchr(path, '/');
     if (slash == NULL)
         return 0;
-    slash[slash == out] = '\0';
+    slash[slash == path] = '\0';
+    memcpy(out, path, strlen(path) + 1);
     return 1;
 }
 

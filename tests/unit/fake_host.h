@@ -100,7 +100,7 @@ void fake_host_fini(fake_host *fake);
 void fake_host_set(fake_host *fake, const char *key, const char *text);
 /* Forgets all given settings, before the next plugin is started. What was read stays valid. */
 void fake_host_unset_all(fake_host *fake);
-/* The settings of `plugin`: the given ones, else their defaults. Valid until fake_host_fini. */
+/* The settings of `plugin`: the given ones, else their defaults. Valid until fake_host_fini; for one plugin at a time. */
 const flamenco_config *fake_host_config(fake_host *fake, const flamenco_plugin *plugin);
 
 /* Makes a service findable. All is borrowed. */
