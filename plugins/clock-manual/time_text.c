@@ -72,6 +72,26 @@ static int read_fraction(const char **text, int64_t *out_us)
     return 1;
 }
 
+/* Reads two digits, or gives -1. */
+static int read_two(const char *text)
+{
+    if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+        return -1;
+    return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
+/* Reads "+01:00", the whole text, into seconds. */
+static int read_zone(const char *text, int64_t *out_s)
+{
+    if (strlen(text) != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':')
+        return 0;
+    int hours = read_two(text + 1), minutes = read_two(text + 4);
+    if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+        return 0;
+    *out_s = ((int64_t)hours * 60 + minutes) * 60 * (text[0] == '-' ? -1 : 1);
+    return 1;
+}
+
 int fl_clock_read_time(const char *text, int64_t *out_us)
 {
     struct tm tm;
@@ -80,16 +100,8 @@ int fl_clock_read_time(const char *text, int64_t *out_us)
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     if (rest == NULL || tm.tm_year < 70 || tm.tm_year > 8099 || !read_fraction(&rest, &fraction_us))
         return 0;
-    if (strcmp(rest, "Z") != 0) {
-        int hours, minutes, length = 0;
-        char sign;
-        if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) != 3 || strlen(rest) != 6 || length != 6 ||
-            (sign != '+' && sign != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
-            return 0;
-        east_s = (hours * 60 + minutes) * 60;
-        if (sign == '-')
-            east_s = -east_s;
-    }
+    if (strcmp(rest, "Z") != 0 && !read_zone(rest, &east_s))
+        return 0;
     int day = tm.tm_mday;
     int64_t seconds = (int64_t)timegm(&tm);
     /* timegm() makes 2 March of 30 February. */

@@ -188,7 +188,7 @@ static int32_t open_file(void *self, flamenco_str path, int32_t *fd_out, flamenc
 /* Refuses what must not be emptied even if the configuration says so: "/", $HOME, the root of the storage. */
 static int32_t check_erasable(const local_storage *storage, int fd, flamenco_error *err)
 {
-    struct stat st, other;
+    struct stat st = { 0 }, other = { 0 };
     if (fstat(fd, &st) != 0)
         return fl_ls_fail_errno(err, "cannot look at", "the job's directory");
     const char *const never[] = { "/", getenv("HOME"), storage->root };
@@ -268,6 +268,7 @@ static int32_t create(const flamenco_host *host, void **self_out, flamenco_error
 static int32_t read_setting(const local_storage *storage, char out[FL_LS_PATH_MAX], flamenco_error *err)
 {
     flamenco_str text = storage->config->text(storage->config->c, "path");
+    out[0] = '\0';
     if (text.len >= FL_LS_PATH_MAX || (text.len > 0 && memchr(text.ptr, '\0', (size_t)text.len) != NULL))
         return flamenco_fail(err, FLAMENCO_E_INVALID, "local_manager_storage_path is too long, or has a NUL in it");
     if (text.len > 0)

@@ -182,7 +182,7 @@ void fl_log_files_close_idle(fl_log_files *files)
 
 void fl_log_name(const flamenco_host *host, const flamenco_uuid *task, char out[FL_LOG_NAME_SIZE])
 {
-    memcpy(out, "task-", 5);
+    memcpy(out, "task-", 6);
     host->uuid_format(task, out + 5);
     memcpy(out + 41, ".txt", 5);
 }

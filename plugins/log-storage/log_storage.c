@@ -198,8 +198,10 @@ static int32_t tail(void *self, flamenco_cx *cx, const flamenco_uuid *job, const
         return rc;
     uint64_t len = size < max_bytes ? size : max_bytes, got = 0;
     char *text = logs->host->cx_alloc(cx, len > 0 ? len : 1);
-    if (text == NULL)
-        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+    if (text == NULL) {
+        close(fd);
+        return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+    }
     while (rc == FLAMENCO_OK && got < len) {
         ssize_t n = pread(fd, text + got, (size_t)(len - got), (off_t)(size - len + got));
         if (n < 0 && errno == EINTR)
