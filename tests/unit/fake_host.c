@@ -451,6 +451,11 @@ void fake_host_set(fake_host *fake, const char *key, const char *text)
         ++fake->n_given;
 }
 
+void fake_host_unset_all(fake_host *fake)
+{
+    fake->n_given = 0;
+}
+
 const flamenco_config *fake_host_config(fake_host *fake, const flamenco_plugin *plugin)
 {
     static const flamenco_config table = {

@@ -98,7 +98,9 @@ void fake_host_fini(fake_host *fake);
 /* Gives a setting, as it would stand in YAML; lists: one item a line. `key` is borrowed. Replaces an earlier value: later
  * reads see the new one. */
 void fake_host_set(fake_host *fake, const char *key, const char *text);
-/* The settings of `plugin`: the given ones, else their defaults. Valid until fake_host_fini. */
+/* Forgets all given settings, before the next plugin is started. What was read stays valid. */
+void fake_host_unset_all(fake_host *fake);
+/* The settings of `plugin`: the given ones, else their defaults. Valid until fake_host_fini; for one plugin at a time. */
 const flamenco_config *fake_host_config(fake_host *fake, const flamenco_plugin *plugin);
 
 /* Makes a service findable. All is borrowed. */
