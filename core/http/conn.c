@@ -15,6 +15,7 @@
 #define ACCEPTS_AT_ONCE 16
 /* When the process or the system has no descriptor left, although we stay below the limit: others took them. */
 #define ACCEPT_RETRY_US 100000
+#define LOG_AGAIN_US 60000000
 
 void fl_conn_pause(fl_loop *loop)
 {
@@ -157,8 +158,11 @@ void fl_conn_on_accept(h2o_socket_t *listener, const char *err)
             int reason = errno;
             atomic_fetch_sub(&http->connections, 1);
             if (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM) {
-                fl_error("http", "cannot accept a connection: %s", strerror(reason));
-                loop->retry_accept_us = fl_http_now_us() + ACCEPT_RETRY_US;
+                int64_t now = fl_http_now_us();
+                if (now >= loop->log_accept_us)
+                    fl_error("http", "cannot accept connections: %s", strerror(reason));
+                loop->log_accept_us = now + LOG_AGAIN_US;
+                loop->retry_accept_us = now + ACCEPT_RETRY_US;
                 fl_conn_pause(loop);
             }
             return;

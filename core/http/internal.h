@@ -140,7 +140,7 @@ struct fl_loop {
     h2o_multithread_receiver_t doorbell;
     h2o_socket_t **listeners;
     int listening, paused, phase;
-    int64_t retry_accept_us, next_tick_us;
+    int64_t retry_accept_us, log_accept_us, next_tick_us;
     fl_link conns, held, dirty; /* dirty: WebSockets with messages to write */
     uint64_t next_serial;
 

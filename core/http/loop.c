@@ -74,28 +74,31 @@ static int empty_inbox(fl_loop *loop)
 
 /* ---- Thread ---------------------------------------------------------------------------------------------------- */
 
-static void open_listeners(fl_loop *loop)
+/* Makes the loop's own listening sockets; nothing is accepted before begin_listening. */
+static int32_t open_listeners(fl_loop *loop)
 {
     fl_http *http = loop->http;
     for (size_t i = 0; i < http->n_listeners; ++i) {
         int fd = fcntl(http->listeners[i].fd, F_DUPFD_CLOEXEC, 0);
         if (fd < 0) {
-            /* The other loops accept, unless they fail, too. */
             fl_error("http", "loop %u cannot listen on %s: %s", loop->index, http->listeners[i].text, strerror(errno));
-            continue;
+            return FLAMENCO_E_IO;
         }
-        h2o_socket_t *listener = h2o_evloop_socket_create(loop->evloop, fd, H2O_SOCKET_FLAG_DONT_READ);
-        listener->data = loop;
-        loop->listeners[i] = listener;
-        h2o_socket_read_start(listener, fl_conn_on_accept);
+        loop->listeners[i] = h2o_evloop_socket_create(loop->evloop, fd, H2O_SOCKET_FLAG_DONT_READ);
+        loop->listeners[i]->data = loop;
     }
+    return FLAMENCO_OK;
+}
+
+static void begin_listening(fl_loop *loop)
+{
     loop->listening = 1;
+    for (size_t i = 0; i < loop->http->n_listeners; ++i)
+        h2o_socket_read_start(loop->listeners[i], fl_conn_on_accept);
 }
 
 static void close_listeners(fl_loop *loop)
 {
-    if (!loop->listening)
-        return;
     loop->listening = 0;
     if (loop->paused) {
         loop->paused = 0;
@@ -207,10 +210,11 @@ void *fl_loop_main(void *arg)
     loop->accept.hosts = http->globalconf.hosts;
     h2o_multithread_register_receiver(loop->context.queue, &loop->doorbell, on_doorbell);
     loop->next_tick_us = fl_http_now_us() + http->tick_us;
+    loop->failed = open_listeners(loop);
     report_ready(http);
 
     if (atomic_load(&http->phase) < FL_PHASE_DRAIN)
-        open_listeners(loop);
+        begin_listening(loop);
     while (!is_finished(loop)) {
         int64_t left_us = loop->next_tick_us - fl_http_now_us();
         int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);

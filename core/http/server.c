@@ -146,7 +146,7 @@ static int32_t start_threads(fl_http *http, flamenco_error *err)
         pthread_cond_wait(&http->changed, &http->lock);
     for (size_t i = 0; i < http->n_started; ++i)
         if (http->loops[i].failed != FLAMENCO_OK && result == FLAMENCO_OK)
-            result = flamenco_fail(err, http->loops[i].failed, "http: cannot make an event loop");
+            result = flamenco_fail(err, http->loops[i].failed, "http: cannot make an event loop: no descriptors left");
     if (result != FLAMENCO_OK)
         atomic_store(&http->phase, FL_PHASE_CUT);
     http->go = 1;

@@ -227,15 +227,27 @@ uint64_t harness_stat(const harness *h, size_t offset)
     return sum;
 }
 
-int harness_wait_stat(const harness *h, size_t offset, uint64_t value)
+static int wait_stat_between(const harness *h, size_t offset, uint64_t least, uint64_t most)
 {
     int64_t until = now_us() + PATIENCE_MS * 1000ll;
-    while (harness_stat(h, offset) != value) {
+    for (;;) {
+        uint64_t value = harness_stat(h, offset);
+        if (value >= least && value <= most)
+            return 1;
         if (now_us() > until)
             return 0;
         poll(NULL, 0, 2); /* counters have no event to wait for */
     }
-    return 1;
+}
+
+int harness_wait_stat(const harness *h, size_t offset, uint64_t value)
+{
+    return wait_stat_between(h, offset, value, value);
+}
+
+int harness_wait_stat_least(const harness *h, size_t offset, uint64_t least)
+{
+    return wait_stat_between(h, offset, least, UINT64_MAX);
 }
 
 /* ---- Client side ----------------------------------------------------------------------------------------------- */

@@ -59,6 +59,7 @@ flamenco_buf *shared_text(const char *text, size_t times);
 uint64_t harness_stat(const harness *h, size_t offset);
 /* Waits until the sum is `value`. */
 int harness_wait_stat(const harness *h, size_t offset, uint64_t value);
+int harness_wait_stat_least(const harness *h, size_t offset, uint64_t least);
 #define STAT(member) offsetof(fl_http_stats, member)
 
 /* ---- Client ---- */
