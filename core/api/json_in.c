@@ -76,11 +76,19 @@ static message begin_message(fl_api_problem *problem, size_t max)
     return m;
 }
 
-static message begin_refusal(fl_api_problem *problem, const place *at)
+/* What a refusal is about: a place in the body, or a parameter that has a name of its own. */
+typedef struct subject {
+    const place *at;
+    const char *what; /* NULL: the place */
+} subject;
+
+static message begin_refusal(fl_api_problem *problem, subject about)
 {
     message m = begin_message(problem, POINTER_MAX);
-    if (at != NULL)
-        put_pointer(&m, at);
+    if (about.what != NULL)
+        put_text(&m, about.what);
+    else if (about.at != NULL)
+        put_pointer(&m, about.at);
     else
         put_text(&m, "request body");
     m.max = sizeof(problem->text) - 1;
@@ -165,19 +173,33 @@ static void put_allowed(message *m, const fl_in_type *type)
     }
 }
 
-static int32_t refuse_kind(const fl_in_type *type, const json_t *value, const place *at, fl_api_problem *problem)
+/* "must be X, not " */
+static message begin_must_be(const fl_in_type *type, subject about, fl_api_problem *problem)
 {
-    message m = begin_refusal(problem, at);
+    message m = begin_refusal(problem, about);
     put_text(&m, "must be ");
     put_allowed(&m, type);
     put_text(&m, ", not ");
+    return m;
+}
+
+static int32_t refuse_kind(const fl_in_type *type, const json_t *value, const place *at, fl_api_problem *problem)
+{
+    message m = begin_must_be(type, (subject){ at, NULL }, problem);
     put_text(&m, describe(value));
+    return FLAMENCO_E_INVALID;
+}
+
+static int32_t refuse_value(const fl_in_type *type, flamenco_str text, subject about, fl_api_problem *problem)
+{
+    message m = begin_must_be(type, about, problem);
+    put_quoted(&m, text);
     return FLAMENCO_E_INVALID;
 }
 
 static int32_t refuse_text(const place *at, const char *text, fl_api_problem *problem)
 {
-    message m = begin_refusal(problem, at);
+    message m = begin_refusal(problem, (subject){ at, NULL });
     put_text(&m, text);
     return FLAMENCO_E_INVALID;
 }
@@ -197,16 +219,17 @@ int32_t fl_api_refuse(fl_api_problem *problem, const char *fmt, ...)
 
 /* ---- Single values --------------------------------------------------------------------------------------------- */
 
-static int32_t check_range(const fl_in_type *type, int64_t value, message *m)
+static int32_t take_int(const fl_in_type *type, int64_t value, void *out, subject about, fl_api_problem *problem)
 {
     char text[32];
-    if ((!type->has_min || value >= type->min) && (!type->has_max || value <= type->max))
-        return FLAMENCO_OK;
-    put_text(m, "must be ");
-    put_allowed(m, type);
-    snprintf(text, sizeof(text), ", not %lld", (long long)value);
-    put_text(m, text);
-    return FLAMENCO_E_INVALID;
+    if ((type->has_min && value < type->min) || (type->has_max && value > type->max)) {
+        message m = begin_must_be(type, about, problem);
+        snprintf(text, sizeof(text), "%lld", (long long)value);
+        put_text(&m, text);
+        return FLAMENCO_E_INVALID;
+    }
+    memcpy(out, &value, sizeof(value));
+    return FLAMENCO_OK;
 }
 
 static uint32_t enum_member(const fl_in_type *type, flamenco_str text)
@@ -218,79 +241,64 @@ static uint32_t enum_member(const fl_in_type *type, flamenco_str text)
 }
 
 /* Reads a time. A fraction below the microsecond is rounded up (a limit stays inclusive) or cut. */
-static int32_t read_time(flamenco_str text, int round_up, int64_t *out, message *m)
+static int32_t take_time(const fl_in_type *type, flamenco_str text, int round_up, void *out, subject about,
+                         fl_api_problem *problem)
 {
+    int64_t time = 0;
     int32_t ns = 0;
-    int32_t rc = fl_time_parse(text, out, &ns);
-    if (rc == FLAMENCO_OK) {
-        if (ns > 0 && round_up && *out < INT64_MAX)
-            ++*out;
-        return FLAMENCO_OK;
+    int32_t rc = fl_time_parse(text, &time, &ns);
+    if (rc == FLAMENCO_E_CONFLICT) {
+        message m = begin_refusal(problem, about);
+        put_text(&m, "must be a time with a zone, Z or an offset such as +02:00, and seconds up to 59, not ");
+        put_quoted(&m, text);
+        return FLAMENCO_E_INVALID;
     }
-    put_text(m, rc == FLAMENCO_E_CONFLICT
-                    ? "must be a time with a zone, Z or an offset such as +02:00, and seconds up to 59, not "
-                    : "must be a time such as \"2026-03-04T05:06:07.5Z\", not ");
-    put_quoted(m, text);
-    return FLAMENCO_E_INVALID;
+    if (rc != FLAMENCO_OK)
+        return refuse_value(type, text, about, problem);
+    if (ns > 0 && round_up && time < INT64_MAX)
+        ++time;
+    memcpy(out, &time, sizeof(time));
+    return FLAMENCO_OK;
 }
 
-/* Reads what JSON has as a string. */
-static int32_t read_text(const fl_in_type *type, flamenco_str text, int round_up, void *out, message *m)
+/* Takes what JSON has as a string. */
+static int32_t take_text(const fl_in_type *type, flamenco_str text, int round_up, void *out, subject about,
+                         fl_api_problem *problem)
 {
     if (type->kind == FL_IN_TEXT) {
         memcpy(out, &text, sizeof(text));
         return FLAMENCO_OK;
     }
-    if (type->kind == FL_IN_TIME) {
-        int64_t time;
-        int32_t rc = read_time(text, round_up, &time, m);
-        if (rc == FLAMENCO_OK)
-            memcpy(out, &time, sizeof(time));
-        return rc;
-    }
-    uint32_t member = enum_member(type, text);
-    if (member == 0) {
-        put_text(m, "must be ");
-        put_allowed(m, type);
-        put_text(m, ", not ");
-        put_quoted(m, text);
-        return FLAMENCO_E_INVALID;
-    }
-    memcpy(out, &member, sizeof(member));
+    if (type->kind == FL_IN_TIME)
+        return take_time(type, text, round_up, out, about, problem);
+    uint32_t number = enum_member(type, text);
+    if (number == 0)
+        return refuse_value(type, text, about, problem);
+    memcpy(out, &number, sizeof(number));
     return FLAMENCO_OK;
 }
 
 int32_t fl_json_in_text(const fl_in_type *type, flamenco_str text, void *out, const char *what, fl_api_problem *problem)
 {
-    message m = begin_message(problem, sizeof(problem->text) - 1);
-    put_text(&m, what);
-    put_text(&m, ": ");
+    static const char *const words[] = {
+        "0", "f", "F", "false", "False", "FALSE", "1", "t", "T", "true", "True", "TRUE"
+    };
+    subject about = { NULL, what };
+    int64_t number;
     if (type->kind == FL_IN_INT) {
-        int64_t value;
-        if (fl_str_int(text, &value) == FLAMENCO_OK) {
-            int32_t rc = check_range(type, value, &m);
-            if (rc == FLAMENCO_OK)
-                memcpy(out, &value, sizeof(value));
-            return rc;
-        }
-    } else if (type->kind == FL_IN_BOOL) {
-        static const char *const words[] = { "0", "f", "F", "false", "False", "FALSE",
-                                             "1", "t", "T", "true",  "True",  "TRUE" };
-        for (uint32_t i = 0; i < 12; ++i) {
-            if (fl_str_is(text, words[i])) {
-                int32_t value = i >= 6;
-                memcpy(out, &value, sizeof(value));
-                return FLAMENCO_OK;
-            }
-        }
-    } else {
-        return read_text(type, text, 0, out, &m);
+        if (fl_str_int(text, &number) == FLAMENCO_OK)
+            return take_int(type, number, out, about, problem);
+        return refuse_value(type, text, about, problem);
     }
-    put_text(&m, "must be ");
-    put_allowed(&m, type);
-    put_text(&m, ", not ");
-    put_quoted(&m, text);
-    return FLAMENCO_E_INVALID;
+    if (type->kind != FL_IN_BOOL)
+        return take_text(type, text, 0, out, about, problem);
+    for (uint32_t i = 0; i < 12; ++i) {
+        if (fl_str_is(text, words[i])) {
+            memcpy(out, &(int32_t){ i >= 6 }, sizeof(int32_t));
+            return FLAMENCO_OK;
+        }
+    }
+    return refuse_value(type, text, about, problem);
 }
 
 /* ---- Trees ----------------------------------------------------------------------------------------------------- */
@@ -303,20 +311,6 @@ static flamenco_str string_of(const json_t *value)
 static int32_t decode(const fl_in_type *type, const json_t *value, const place *at, fl_arena *arena, void *out,
                       fl_api_problem *problem);
 
-static int32_t decode_string(const fl_in_type *type, const json_t *value, const place *at, void *out,
-                             fl_api_problem *problem)
-{
-    if (!json_is_string(value))
-        return refuse_kind(type, value, at, problem);
-    if (type->kind == FL_IN_TEXT) {
-        flamenco_str text = string_of(value);
-        memcpy(out, &text, sizeof(text));
-        return FLAMENCO_OK;
-    }
-    message m = begin_refusal(problem, at);
-    return read_text(type, string_of(value), 1, out, &m);
-}
-
 static int32_t decode_int(const fl_in_type *type, const json_t *value, const place *at, void *out,
                           fl_api_problem *problem)
 {
@@ -324,13 +318,10 @@ static int32_t decode_int(const fl_in_type *type, const json_t *value, const pla
         return refuse_text(at, "must be an integer of at most 64 bits, written without decimals and exponent", problem);
     if (!json_is_integer(value))
         return refuse_kind(type, value, at, problem);
-    int64_t number = json_integer_value(value);
-    message m = begin_refusal(problem, at);
-    int32_t rc = check_range(type, number, &m);
-    if (rc == FLAMENCO_OK)
-        memcpy(out, &number, sizeof(number));
-    return rc;
+    return take_int(type, json_integer_value(value), out, (subject){ at, NULL }, problem);
 }
+
+static const fl_in_type type_text = { .kind = FL_IN_TEXT, .size = (uint32_t)sizeof(flamenco_str) };
 
 static int32_t check_text_map(const json_t *value, const place *at, fl_api_problem *problem)
 {
@@ -341,10 +332,7 @@ static int32_t check_text_map(const json_t *value, const place *at, fl_api_probl
         if (json_is_string(item))
             continue;
         place here = { at, { json_object_iter_key(i), json_object_iter_key_len(i) }, 0 };
-        message m = begin_refusal(problem, &here);
-        put_text(&m, "must be a string, not ");
-        put_text(&m, describe(item));
-        return FLAMENCO_E_INVALID;
+        return refuse_kind(&type_text, item, &here, problem);
     }
     return FLAMENCO_OK;
 }
@@ -426,7 +414,9 @@ static int32_t decode(const fl_in_type *type, const json_t *value, const place *
     case FL_IN_TEXT:
     case FL_IN_TIME:
     case FL_IN_ENUM:
-        return decode_string(type, value, at, out, problem);
+        if (!json_is_string(value))
+            return refuse_kind(type, value, at, problem);
+        return take_text(type, string_of(value), 1, out, (subject){ at, NULL }, problem);
     case FL_IN_INT:
         return decode_int(type, value, at, out, problem);
     case FL_IN_BOOL:
@@ -449,12 +439,7 @@ static int32_t decode(const fl_in_type *type, const json_t *value, const place *
 int32_t fl_json_in_decode(const fl_in_type *type, const json_t *value, fl_arena *arena, void *out,
                           fl_api_problem *problem)
 {
-    int32_t rc = decode(type, value, NULL, arena, out, problem);
-    if (rc == FLAMENCO_OK) { /* checks begin a message in case they need one */
-        problem->status = 0;
-        problem->text[0] = '\0';
-    }
-    return rc;
+    return decode(type, value, NULL, arena, out, problem);
 }
 
 int32_t fl_json_in_parse(flamenco_str body, fl_arena *arena, json_t **root_out, fl_api_problem *problem)
