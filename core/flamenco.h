@@ -27,6 +27,8 @@ struct fl_config;
 struct fl_credentials;
 struct fl_executor;
 struct fl_http;
+struct fl_http_settings;
+struct fl_limit_settings;
 struct fl_listeners;
 struct fl_loader;
 struct fl_metrics;
@@ -73,9 +75,12 @@ struct flamenco {
     struct fl_metrics *metrics;
     struct fl_http *http;
 
+    const struct fl_http_settings *http_settings; /* manager.yaml, sections `http` and `limits` */
+    const struct fl_limit_settings *limits;
     const flamenco_str *origins; /* that CORS allows */
     size_t n_origins;
-    char version[64]; /* of the program */
+    char version[64];          /* of the program */
+    char reported_version[64]; /* what clients are told */
     uint32_t ready;   /* atomic: 1 while requests are served */
 };
 
