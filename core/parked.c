@@ -175,16 +175,20 @@ void fl_parked_add(fl_parked *parked, fl_step *step)
     }
     if (again && step->park.kind == FLAMENCO_WAKE_TASKS && parked->trying > 0)
         --parked->trying;
-    if (news)
+    /* Under the lock, so that nobody takes the step away before it holds. */
+    int gone = !news && !step->ops->hold(step);
+    if (news || gone)
         step->park.state = FREE;
     else
         link_step(parked, step);
     fl_step *taken = take_for_tasks(parked);
-    if (!news)
-        step->ops->hold(step); /* under the lock, so that nobody takes the step away before it holds */
     pthread_mutex_unlock(&parked->lock);
-    if (news)
+    if (news) {
+        step->deadline_us = 0;
         fl_executor_submit(parked->f->executor, step);
+    } else if (gone) {
+        step->ops->expired(step);
+    }
     check_all(taken);
 }
 

@@ -24,9 +24,10 @@ typedef struct fl_step_ops {
     /* Called once, when the result stands: after the durable commit, on the publisher's thread (WRITE), else on the thread
      * that ran it. result: 0, FL_STEP_ROLLBACK or an error, then err tells more. The step is the callee's again. */
     void (*done)(struct fl_step *step, int32_t result, const flamenco_error *err);
-    /* For steps that park (else NULL). hold: it waits now. check: find out whether somebody still waits for it, then call
-     * fl_parked_checked(). expired: the hold is over; the step is the callee's again. */
-    void (*hold)(struct fl_step *step);
+    /* For steps that park (else NULL). hold: it waits now; returns 0 when its client is known to be gone. check: find out
+     * whether somebody still waits for it, then call fl_parked_checked(). expired: the hold is over; the step is the
+     * callee's again. */
+    int (*hold)(struct fl_step *step);
     void (*check)(struct fl_step *step);
     void (*expired)(struct fl_step *step);
 } fl_step_ops;
