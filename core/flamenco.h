@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * flamenco.h - the one manager: a reference per member service, and the core's own parts. Made by lifecycle.c; handlers and
+ * background work reach everything through it. Read-only once the manager serves, but for what its parts guard themselves.
+ */
+#ifndef FL_FLAMENCO_H
+#define FL_FLAMENCO_H
+
+#include "flamenco/calls/broadcaster.h"
+#include "flamenco/calls/clock.h"
+#include "flamenco/calls/discovery.h"
+#include "flamenco/calls/event_forwarder.h"
+#include "flamenco/calls/farm_status.h"
+#include "flamenco/calls/http_routes.h"
+#include "flamenco/calls/job_compiler.h"
+#include "flamenco/calls/job_deleter.h"
+#include "flamenco/calls/last_rendered.h"
+#include "flamenco/calls/local_storage.h"
+#include "flamenco/calls/log_storage.h"
+#include "flamenco/calls/persistence.h"
+#include "flamenco/calls/shaman.h"
+#include "flamenco/calls/sleep_scheduler.h"
+#include "flamenco/calls/state_machine.h"
+#include "flamenco/calls/task_scheduler.h"
+
+struct fl_config;
+struct fl_credentials;
+struct fl_executor;
+struct fl_http;
+struct fl_listeners;
+struct fl_loader;
+struct fl_metrics;
+struct fl_parked;
+struct fl_publisher;
+struct fl_timers;
+struct fl_touches;
+struct fl_workpool;
+
+struct flamenco {
+    /* Members. An absent optional one has a NULL table; its calls give FLAMENCO_E_UNSUPPORTED. */
+    flamenco_persistence_ref persist;
+    flamenco_task_scheduler_ref task_scheduler;
+    flamenco_job_compiler_ref job_compiler;
+    flamenco_state_machine_ref state_machine;
+    flamenco_log_storage_ref log_storage;
+    flamenco_local_storage_ref local_storage;
+    flamenco_clock_ref clock;
+    flamenco_broadcaster_ref broadcaster;
+    flamenco_farm_status_ref farm_status;
+    flamenco_job_deleter_ref job_deleter;
+    flamenco_shaman_ref shaman;
+    flamenco_last_rendered_ref last_rendered;
+    flamenco_sleep_scheduler_ref sleep_scheduler;
+    /* Members of which there may be any number. */
+    flamenco_event_forwarder_ref *forwarders;
+    size_t n_forwarders;
+    flamenco_discovery_ref *discoveries;
+    size_t n_discoveries;
+    flamenco_http_routes_ref *routes;
+    size_t n_routes;
+
+    /* The core's own parts. */
+    struct fl_config *config;
+    struct fl_loader *loader;
+    struct fl_timers *timers;
+    struct fl_workpool *workpool;
+    struct fl_touches *touches;
+    struct fl_listeners *listeners;
+    struct fl_publisher *publisher;
+    struct fl_executor *executor;
+    struct fl_parked *parked;
+    struct fl_credentials *credentials;
+    struct fl_metrics *metrics;
+    struct fl_http *http;
+
+    const flamenco_str *origins; /* that CORS allows */
+    size_t n_origins;
+    char version[64]; /* of the program */
+    uint32_t ready;   /* atomic: 1 while requests are served */
+};
+
+/* Asks the manager to stop itself: with exit code 1 and the reason in the log, or (restart 1) to start anew in place.
+ * Returns at once; the first call counts. [any] */
+void fl_manager_fail(struct flamenco *f, const char *reason);
+void fl_manager_restart(struct flamenco *f);
+
+#endif
