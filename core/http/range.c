@@ -77,7 +77,7 @@ static size_t parse_number(flamenco_str *text, uint64_t *out)
     return n;
 }
 
-/* Returns 0 when the header is to be ignored, 1 when it asks for something; *first > *last then: nothing of the file. */
+/* Returns 0 when the header is to be ignored, 1 when it counts; *first > *last then: nothing of the file. */
 static int parse_range(flamenco_str text, uint64_t size, uint64_t *first, uint64_t *last)
 {
     size_t n_first, n_last;

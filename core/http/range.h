@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * range.h - what part of a file a request gets (api-behaviour 9.4): one byte range, If-Modified-Since, If-Range. Pure; for
- * whoever fills a file reply.
+ * range.h - what part of a file a request gets (api-behaviour 9.4): one byte range, If-Modified-Since, If-Range. Pure;
+ * for whoever fills a file reply.
  */
 #ifndef FL_HTTP_RANGE_H
 #define FL_HTTP_RANGE_H
