@@ -192,15 +192,18 @@ void fl_executor_stop(fl_executor *ex, int64_t deadline_us)
     ex->writer_started = 0;
     cancel_queue(ex, &ex->writes);
     cancel_queue(ex, &ex->reads);
+    for (uint32_t i = 0; i < ex->n_readers; ++i) {
+        flamenco_persist_close(&ex->f->persist, ex->readers[i].session);
+        ex->readers[i].session = NULL;
+    }
+    flamenco_persist_close(&ex->f->persist, ex->writer_session);
+    ex->writer_session = NULL;
 }
 
 void fl_executor_destroy(fl_executor *ex)
 {
     if (ex == NULL)
         return;
-    for (uint32_t i = 0; i < ex->n_readers; ++i)
-        flamenco_persist_close(&ex->f->persist, ex->readers[i].session);
-    flamenco_persist_close(&ex->f->persist, ex->writer_session);
     pthread_cond_destroy(&ex->writer_wake);
     pthread_cond_destroy(&ex->reader_wake);
     pthread_mutex_destroy(&ex->lock);

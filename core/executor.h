@@ -30,8 +30,8 @@ int32_t fl_executor_start(struct flamenco *f, const fl_executor_config *config, 
 /* Queues a READ or WRITE step, which is the executor's until done(). [any] */
 void fl_executor_submit(fl_executor *ex, fl_step *step);
 
-/* Runs what is queued, refuses new steps with CANCELLED, joins the threads. Steps still queued at the deadline end with
- * CANCELLED. */
+/* Runs what is queued, refuses new steps with CANCELLED, joins the threads, closes the sessions. Steps still queued at the
+ * deadline end with CANCELLED. */
 void fl_executor_stop(fl_executor *ex, int64_t deadline_us);
 void fl_executor_destroy(fl_executor *ex); /* accepts NULL */
 

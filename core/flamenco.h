@@ -73,6 +73,8 @@ struct flamenco {
     struct fl_metrics *metrics;
     struct fl_http *http;
 
+    const flamenco_str *origins; /* that CORS allows */
+    size_t n_origins;
     char version[64]; /* of the program */
     uint32_t ready;   /* atomic: 1 while requests are served */
 };

@@ -20,10 +20,18 @@ typedef struct fl_plugin_info {
     const char *services;  /* blank-separated ids */
 } fl_plugin_info;
 
+/* What the loader must know of its surroundings. Borrowed. */
+typedef struct fl_loader_places {
+    const struct fl_places *places;
+    struct fl_config *config; /* for settings that live in the reference's file */
+    flamenco_str cwd;         /* absolute */
+} fl_loader_places;
+
 /* Loads every enabled plugin of the file, checks the descriptors, reads the settings and calls create and configure.
  * Everything wrong is added to problems, with the line of manager.yaml. Returns 0, or INVALID when errors were added; the
  * loader is made in both cases (NULL: memory is exhausted). `f` is filled by fl_loader_start. [main] */
-int32_t fl_loader_load(struct flamenco *f, const fl_manager_yaml *yaml, fl_config_problems *problems, fl_loader **out);
+int32_t fl_loader_load(struct flamenco *f, const fl_manager_yaml *yaml, const fl_loader_places *where,
+                       fl_config_problems *problems, fl_loader **out);
 
 /* Starts all of them, those that others need first, and sets the members of f as it goes. The first failure ends it: those
  * that run stay running until fl_loader_stop. [main] */
@@ -32,9 +40,8 @@ int32_t fl_loader_start(fl_loader *loader, flamenco_error *err);
 /* Starts only the plugin that serves this member and those that it needs; starting one that runs does nothing. [main] */
 int32_t fl_loader_start_member(fl_loader *loader, const char *member, flamenco_error *err);
 
-/* Stops those that run, in reverse order, but the one that serves `keep` (NULL = none) and those that it needs. A failure
- * is logged. [main] */
-void fl_loader_stop(fl_loader *loader, const char *keep, int64_t deadline_us);
+/* Stops those that run, in reverse order. A failure is logged. [main] */
+void fl_loader_stop(fl_loader *loader, int64_t deadline_us);
 
 /* Destroys the instances. Files stay mapped. Accepts NULL. [main] */
 void fl_loader_destroy(fl_loader *loader);

@@ -183,10 +183,12 @@ void fl_parked_add(fl_parked *parked, fl_step *step)
         link_step(parked, step);
     fl_step *taken = take_for_tasks(parked);
     pthread_mutex_unlock(&parked->lock);
-    if (news)
+    if (news) {
+        step->deadline_us = 0;
         fl_executor_submit(parked->f->executor, step);
-    else if (gone)
+    } else if (gone) {
         step->ops->expired(step);
+    }
     check_all(taken);
 }
 
