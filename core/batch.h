@@ -17,6 +17,10 @@ struct fl_step;
 #define FL_EFFECT_WAKE 2u
 #define FL_EFFECT_TOUCH 3u
 
+#define FL_LOG_WAITS 0u
+#define FL_LOG_WRITTEN 1u
+#define FL_LOG_FAILED 2u
+
 typedef struct fl_effect {
     struct fl_effect *next;
     uint32_t kind; /* FL_EFFECT_* */
@@ -25,6 +29,7 @@ typedef struct fl_effect {
         struct {
             flamenco_uuid job, task;
             flamenco_str text; /* in the batch's arena */
+            uint32_t state;    /* atomic, FL_LOG_* */
         } log;
         flamenco_wake wake; /* task_type in the batch's arena */
         flamenco_touch touch;

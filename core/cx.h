@@ -24,4 +24,7 @@ static inline fl_cx *fl_cx_of(flamenco_cx *pub)
     return (fl_cx *)(void *)((char *)pub - offsetof(fl_cx, pub));
 }
 
+/* The host table for work of the core itself. */
+const flamenco_host *fl_core_host(struct flamenco *f);
+
 #endif

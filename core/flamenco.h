@@ -20,8 +20,8 @@
 #include "flamenco/calls/persistence.h"
 #include "flamenco/calls/shaman.h"
 #include "flamenco/calls/sleep_scheduler.h"
+#include "flamenco/calls/state_machine.h"
 #include "flamenco/calls/task_scheduler.h"
-#include "flamenco/calls/task_state_machine.h"
 
 struct fl_config;
 struct fl_credentials;
@@ -73,6 +73,8 @@ struct flamenco {
     struct fl_metrics *metrics;
     struct fl_http *http;
 
+    const flamenco_str *origins; /* that CORS allows */
+    size_t n_origins;
     char version[64]; /* of the program */
     uint32_t ready;   /* atomic: 1 while requests are served */
 };

@@ -119,7 +119,7 @@ typedef struct flamenco_cx {
     const flamenco_host *host;
     struct flamenco_txn *txn;  /* the persistence plugin's; NULL outside a transaction */
     int64_t now_us;            /* the clock, read once when the step began */
-    int64_t deadline_us;       /* on the monotonic clock of the host */
+    int64_t deadline_us;       /* on the system's monotonic clock (host->monotonic_us) */
     const uint32_t *cancelled; /* read it by flamenco_cx_cancelled() */
     flamenco_str request_id;   /* for log lines; empty for background work */
 } flamenco_cx;
@@ -237,7 +237,7 @@ struct flamenco_host {
     /* Shared bytes: an event's buf. */
     void (*buf_ref)(flamenco_buf *buf);
     void (*buf_unref)(flamenco_buf *buf);
-    /* The clock service's time, and its monotonic time; both in µs. */
+    /* The clock service's time of day, and the system's monotonic time, by which deadlines are kept; both in µs. */
     int64_t (*now_us)(void *h);
     int64_t (*monotonic_us)(void *h);
     /* The bytes `text` as 36 characters, lower case, into out[37] with a NUL; and back: INVALID unless it is a UUID. */

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * writer.c - the executor's one writing thread: a savepoint per step, many steps per durable commit (architecture 2). After
+ * trouble the steps of a failed batch run again one by one, so that a poisonous one fails alone.
+ */
+#include "core/executor_impl.h"
+
+#include <stdlib.h>
+
+#include "core/base/log.h"
+#include "core/parked.h"
+#include "core/publisher.h"
+#include "core/touches.h"
+
+#define TOUCH_EVERY_US 1000000
+#define TOUCHES_AT_ONCE 1000
+#define TROUBLE_FIRST_US 20000
+#define TROUBLE_MOST_US 1000000
+
+typedef struct writer {
+    fl_executor *ex;
+    struct flamenco *f;
+    flamenco_persistence_ref *persist;
+    fl_batch *batch;
+    fl_cx txn; /* the transaction's own context; steps get copies with its txn */
+    fl_step transaction_step; /* stands for the transaction itself in contexts */
+    fl_arena *arena; /* for steps that bring none */
+    fl_step_queue ran, again, parked; /* this batch's steps, by outcome */
+    int64_t touched_us; /* when touches were stored last */
+    flamenco_touch touches[TOUCHES_AT_ONCE];
+    size_t n_touches; /* taken for this batch */
+} writer;
+
+static void note_running(writer *w, const char *name, int64_t deadline_us)
+{
+    __atomic_store_n(&w->ex->writer_running.deadline_us, deadline_us, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->ex->writer_running.name, name, __ATOMIC_RELEASE);
+}
+
+static void wait_us(fl_executor *ex, int64_t us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + us * 1000;
+    until.tv_sec += (time_t)(ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    pthread_cond_timedwait(&ex->writer_wake, &ex->lock, &until);
+}
+
+/* Begins a batch. On failure the store cannot be used now. */
+static int32_t begin_batch(writer *w, flamenco_error *err)
+{
+    if (w->batch == NULL)
+        w->batch = fl_batch_create();
+    if (w->batch == NULL)
+        return flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "no memory for a batch");
+    memset(&w->transaction_step, 0, sizeof(w->transaction_step));
+    w->transaction_step.deadline_us = fl_monotonic_us() + w->ex->config.step_deadline_us;
+    fl_executor_cx(w->ex, &w->transaction_step, w->arena, w->batch, 0, &w->txn);
+    note_running(w, "begin", w->transaction_step.deadline_us);
+    return flamenco_persist_begin(w->persist, w->ex->writer_session, &w->txn.pub, err);
+}
+
+/* Runs one step in a savepoint. Returns what the step returned, or a passing error or CORRUPT that spoils the batch. */
+static int32_t run_step(writer *w, fl_step *step, int *spoiled)
+{
+    fl_cx cx;
+    fl_effect **mark = fl_batch_mark(w->batch);
+    *spoiled = 1;
+    memcpy(step->cursor_before, step->cursor, sizeof(step->cursor));
+    step->wakes_seen = fl_parked_wakes(w->f->parked);
+    step->error.struct_size = (uint32_t)sizeof(step->error);
+    fl_executor_cx(w->ex, step, step->arena != NULL ? step->arena : w->arena, w->batch, 0, &cx);
+    cx.pub.txn = w->txn.pub.txn;
+    int32_t rc = flamenco_persist_savepoint(w->persist, &cx.pub, &step->error);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    note_running(w, step->ops->name, step->deadline_us);
+    fl_log_set_request(step->request_id);
+    int32_t result = step->ops->run(&cx, step, &step->error);
+    fl_log_set_request((flamenco_str){ NULL, 0 });
+    if (fl_error_is_passing(result) || result == FLAMENCO_E_CORRUPT)
+        return result;
+    int keep = result == FLAMENCO_OK || result == FLAMENCO_AGAIN || result == FL_STEP_PARK;
+    flamenco_error end = FLAMENCO_ERROR_INIT;
+    if (keep) {
+        rc = flamenco_persist_release(w->persist, &cx.pub, &end);
+    } else {
+        rc = flamenco_persist_rollback_to(w->persist, &cx.pub, &end);
+        fl_batch_cut(w->batch, mark);
+    }
+    if (rc != FLAMENCO_OK) {
+        step->error = end;
+        return fl_error_is_passing(rc) ? rc : FLAMENCO_E_IO;
+    }
+    *spoiled = 0;
+    return result;
+}
+
+static void store_touches(writer *w, int64_t now_us)
+{
+    if (now_us - w->touched_us < TOUCH_EVERY_US && w->touched_us != 0)
+        return;
+    w->n_touches = fl_touches_take(w->f->touches, 0, w->touches, TOUCHES_AT_ONCE);
+    if (w->n_touches < TOUCHES_AT_ONCE)
+        w->touched_us = now_us;
+    if (w->n_touches == 0)
+        return;
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    int32_t rc = flamenco_persist_savepoint(w->persist, &w->txn.pub, &err);
+    if (rc == FLAMENCO_OK)
+        rc = flamenco_persist_touches(w->persist, &w->txn.pub, w->touches, sizeof(w->touches[0]), w->n_touches, &err);
+    if (rc == FLAMENCO_OK)
+        rc = flamenco_persist_release(w->persist, &w->txn.pub, &err);
+    if (rc != FLAMENCO_OK)
+        fl_warn("executor", "cannot store last-seen times: %s", err.text);
+}
+
+static void give_touches_back(writer *w)
+{
+    if (w->n_touches > 0)
+        fl_touches_give_back(w->f->touches, w->touches, w->n_touches);
+    w->n_touches = 0;
+}
+
+/* The commit's answer did not come, or was a failure: only the store itself knows what became of it. */
+static int was_committed_all_the_same(writer *w, uint64_t number)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    uint64_t last = 0;
+    flamenco_persist_close(w->persist, w->ex->writer_session);
+    w->ex->writer_session = NULL;
+    if (flamenco_persist_open(w->persist, FLAMENCO_SESSION_WRITER, &w->ex->writer_session, &err) != FLAMENCO_OK)
+        return 0;
+    return flamenco_persist_last_batch(w->persist, w->ex->writer_session, &last, &err) == FLAMENCO_OK && last == number;
+}
+
+static void give_back(writer *w)
+{
+    fl_step_queue *lists[] = { &w->parked, &w->again, &w->ran };
+    fl_step_queue all;
+    fl_queue_init(&all);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); ++i) {
+        for (fl_step *step; (step = fl_queue_pop(lists[i])) != NULL;) {
+            memcpy(step->cursor, step->cursor_before, sizeof(step->cursor));
+            step->alone = 1;
+            fl_queue_push(&all, step);
+        }
+    }
+    pthread_mutex_lock(&w->ex->lock);
+    w->ex->stats.retried_steps += all.length;
+    fl_queue_push_front(&w->ex->writes, &all);
+    pthread_mutex_unlock(&w->ex->lock);
+}
+
+/* Undoes the batch; its steps will run again alone, or fail when their time is over. */
+static void fail_batch(writer *w, int32_t code, const char *text)
+{
+    fl_executor *ex = w->ex;
+    flamenco_persist_rollback(w->persist, &w->txn.pub);
+    fl_batch_cut(w->batch, &w->batch->first);
+    give_touches_back(w);
+    give_back(w);
+    pthread_mutex_lock(&ex->lock);
+    ++ex->stats.failed_batches;
+    pthread_mutex_unlock(&ex->lock);
+    if (ex->trouble_wait_us == 0)
+        fl_error("executor", "the store refuses to write: %s; trying again", text);
+    ex->trouble_wait_us = ex->trouble_wait_us == 0 ? TROUBLE_FIRST_US : ex->trouble_wait_us * 2;
+    if (ex->trouble_wait_us > TROUBLE_MOST_US)
+        ex->trouble_wait_us = TROUBLE_MOST_US;
+    if (code == FLAMENCO_E_CORRUPT || code == FLAMENCO_E_CONFLICT)
+        fl_manager_fail(w->f, text);
+}
+
+/* Hands the committed batch to the publisher, and chains back to the queue. */
+static void hand_on(writer *w)
+{
+    fl_executor *ex = w->ex;
+    for (fl_step *step; (step = fl_queue_pop(&w->parked)) != NULL;)
+        fl_parked_add(w->f->parked, step);
+    w->n_touches = 0;
+    pthread_mutex_lock(&ex->lock);
+    ++ex->stats.batches;
+    ex->stats.write_steps += w->ran.length + w->again.length;
+    for (fl_step *step; (step = fl_queue_pop(&w->again)) != NULL;) {
+        step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
+        fl_queue_push(&ex->writes, step);
+    }
+    pthread_mutex_unlock(&ex->lock);
+    w->batch->number = ex->batch_number;
+    w->batch->done_first = w->ran.first;
+    fl_queue_init(&w->ran);
+    fl_publisher_submit(w->f->publisher, w->batch);
+    w->batch = NULL;
+    if (ex->trouble_wait_us != 0)
+        fl_info("executor", "the store writes again");
+    ex->trouble_wait_us = 0;
+}
+
+static void commit_batch(writer *w)
+{
+    fl_executor *ex = w->ex;
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    uint64_t number = ex->batch_number + 1;
+    int64_t begun_us = fl_monotonic_us();
+    note_running(w, "commit", begun_us + ex->config.step_deadline_us);
+    int32_t rc = flamenco_persist_commit(w->persist, &w->txn.pub, number, &err);
+    if (rc != FLAMENCO_OK && rc != FLAMENCO_E_CORRUPT && rc != FLAMENCO_E_CONFLICT &&
+        was_committed_all_the_same(w, number))
+        rc = FLAMENCO_OK;
+    if (rc != FLAMENCO_OK) {
+        fail_batch(w, rc, err.text);
+        return;
+    }
+    ex->batch_number = number;
+    pthread_mutex_lock(&ex->lock);
+    ex->stats.commit_us += (uint64_t)(fl_monotonic_us() - begun_us);
+    pthread_mutex_unlock(&ex->lock);
+    hand_on(w);
+}
+
+/* Ends a step that failed for good, without a transaction. */
+static void end_step(writer *w, fl_step *step, int32_t result)
+{
+    fl_batch *batch = fl_batch_create();
+    step->result = result;
+    if (batch == NULL) {
+        step->ops->done(step, result, &step->error);
+        return;
+    }
+    step->next = NULL;
+    batch->done_first = step;
+    fl_publisher_submit(w->f->publisher, batch);
+}
+
+/* After trouble: takes a step whose batch failed. Returns 1 when the batch must be given up. */
+static void spoil(writer *w, fl_step *step, int32_t result)
+{
+    flamenco_error err = step->error;
+    if (!fl_error_is_passing(result) || (step->alone && fl_monotonic_us() >= step->deadline_us)) {
+        end_step(w, step, result);
+    } else {
+        /* One that failed alone goes to the end, so that it does not hold up the others. */
+        int failed_alone = step->alone && w->ran.first == NULL && w->again.first == NULL && w->parked.first == NULL;
+        memcpy(step->cursor, step->cursor_before, sizeof(step->cursor));
+        if (failed_alone) {
+            pthread_mutex_lock(&w->ex->lock);
+            fl_queue_push(&w->ex->writes, step);
+            pthread_mutex_unlock(&w->ex->lock);
+        } else {
+            fl_queue_push(&w->ran, step);
+        }
+    }
+    fail_batch(w, result, err.text);
+}
+
+/* Sorts a step that ran by its outcome. */
+static void sort_step(writer *w, fl_step *step, int32_t result)
+{
+    step->result = result;
+    step->alone = 0;
+    if (result == FLAMENCO_AGAIN)
+        fl_queue_push(&w->again, step);
+    else if (result == FL_STEP_PARK)
+        fl_queue_push(&w->parked, step);
+    else
+        fl_queue_push(&w->ran, step);
+}
+
+/* The next step of this batch; NULL ends it. A step that must run alone ends a batch that has begun. */
+static fl_step *next_step(writer *w, uint64_t in_batch, int64_t begun_us)
+{
+    fl_executor *ex = w->ex;
+    fl_step *step = NULL;
+    pthread_mutex_lock(&ex->lock);
+    int full = in_batch > 0 && (in_batch >= ex->config.batch_steps ||
+                                fl_monotonic_us() - begun_us >= ex->config.batch_us);
+    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && ex->stopping < 2)
+        step = fl_queue_pop(&ex->writes);
+    pthread_mutex_unlock(&ex->lock);
+    return step;
+}
+
+/* Runs steps until the batch is full or nothing waits, and commits. */
+static void run_batch(writer *w)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    int64_t begun_us = fl_monotonic_us();
+    uint64_t in_batch = 0;
+    int32_t rc = begin_batch(w, &err);
+    if (rc != FLAMENCO_OK) {
+        fl_step *step = next_step(w, 0, begun_us);
+        if (step != NULL) {
+            step->error = err;
+            step->alone = 1;
+            memcpy(step->cursor_before, step->cursor, sizeof(step->cursor));
+            spoil(w, step, fl_error_is_passing(rc) || rc == FLAMENCO_E_CORRUPT ? rc : FLAMENCO_E_UNAVAILABLE);
+        } else if (w->batch != NULL) {
+            fail_batch(w, rc, err.text);
+        }
+        return;
+    }
+    for (fl_step *step; (step = next_step(w, in_batch, begun_us)) != NULL; ++in_batch) {
+        int alone = step->alone != 0;
+        int spoiled = 0;
+        int32_t result = run_step(w, step, &spoiled);
+        if (spoiled) {
+            spoil(w, step, result);
+            return;
+        }
+        sort_step(w, step, result);
+        if (alone)
+            break;
+    }
+    store_touches(w, fl_monotonic_us());
+    commit_batch(w);
+}
+
+/* During trouble: ends the steps that have waited until their deadline. */
+static void expire_waiting(writer *w)
+{
+    fl_executor *ex = w->ex;
+    fl_step_queue keep, expired;
+    fl_queue_init(&keep);
+    fl_queue_init(&expired);
+    int64_t now_us = fl_monotonic_us();
+    pthread_mutex_lock(&ex->lock);
+    for (fl_step *step; (step = fl_queue_pop(&ex->writes)) != NULL;)
+        fl_queue_push(now_us >= step->deadline_us ? &expired : &keep, step);
+    fl_queue_push_front(&ex->writes, &keep);
+    pthread_mutex_unlock(&ex->lock);
+    for (fl_step *step; (step = fl_queue_pop(&expired)) != NULL;) {
+        step->error.struct_size = (uint32_t)sizeof(step->error);
+        if (!fl_error_is_passing(step->error.code))
+            flamenco_fail(&step->error, FLAMENCO_E_UNAVAILABLE, "the store could not be written in time");
+        end_step(w, step, step->error.code);
+    }
+}
+
+/* Waits for something to do. Returns 0 when the executor stops and nothing is left. */
+static int wait_for_work(writer *w, int *quiet_now)
+{
+    fl_executor *ex = w->ex;
+    if (ex->trouble_wait_us > 0)
+        expire_waiting(w);
+    pthread_mutex_lock(&ex->lock);
+    if (ex->trouble_wait_us > 0 && ex->stopping < 2)
+        wait_us(ex, ex->trouble_wait_us);
+    while (ex->writes.first == NULL && !ex->stopping && !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
+        wait_us(ex, TOUCH_EVERY_US);
+        if (fl_touches_pending(w->f->touches))
+            break;
+    }
+    *quiet_now = ex->quiet_wanted && ex->readers_in_txn == 0;
+    int go_on = (ex->writes.first != NULL && ex->stopping < 2) || !ex->stopping;
+    pthread_mutex_unlock(&ex->lock);
+    return go_on;
+}
+
+/* Lets the store tidy up, and shuts or opens the gate for readers. */
+static void maintain(writer *w, int quiet_now)
+{
+    fl_executor *ex = w->ex;
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    if (ex->writer_session == NULL)
+        return;
+    uint32_t phase = quiet_now ? FLAMENCO_MAINTAIN_QUIET : FLAMENCO_MAINTAIN_COMMITTED;
+    note_running(w, "maintain", fl_monotonic_us() + ex->config.step_deadline_us);
+    if (flamenco_persist_maintain(w->persist, ex->writer_session, phase, &err) != FLAMENCO_OK)
+        fl_warn("executor", "the store's upkeep failed: %s", err.text);
+    uint32_t wanted = flamenco_persist_wants_quiet(w->persist);
+    if (wanted == ex->quiet_wanted && !quiet_now)
+        return;
+    pthread_mutex_lock(&ex->lock);
+    ex->quiet_wanted = quiet_now ? 0 : wanted;
+    pthread_cond_broadcast(&ex->reader_wake);
+    pthread_mutex_unlock(&ex->lock);
+}
+
+static int reopen_session(writer *w)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    if (w->ex->writer_session != NULL)
+        return 1;
+    return flamenco_persist_open(w->persist, FLAMENCO_SESSION_WRITER, &w->ex->writer_session, &err) == FLAMENCO_OK;
+}
+
+void *fl_writer_main(void *arg)
+{
+    fl_executor *ex = arg;
+    writer *w = calloc(1, sizeof(*w));
+    if (w == NULL || (w->arena = fl_arena_create(0)) == NULL) {
+        free(w);
+        fl_manager_fail(ex->f, "no memory for the writer");
+        return NULL;
+    }
+    w->ex = ex;
+    w->f = ex->f;
+    w->persist = &ex->f->persist;
+    fl_queue_init(&w->ran);
+    fl_queue_init(&w->again);
+    fl_queue_init(&w->parked);
+    for (int quiet_now = 0; wait_for_work(w, &quiet_now);) {
+        if (reopen_session(w)) {
+            run_batch(w);
+            maintain(w, quiet_now);
+        } else if (ex->trouble_wait_us == 0) {
+            ex->trouble_wait_us = TROUBLE_FIRST_US;
+        }
+        note_running(w, NULL, 0);
+        fl_arena_reset(w->arena);
+    }
+    /* The last touches, so that a restart knows who was seen. */
+    w->touched_us = 0;
+    if (reopen_session(w))
+        run_batch(w);
+    note_running(w, NULL, 0);
+    fl_batch_unref(w->batch);
+    fl_arena_destroy(w->arena);
+    free(w);
+    return NULL;
+}
