@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: `farm` is a manager that all cheap tests share, `make_farm` starts one for a single test."""
+import itertools
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness.farm import GRAPH, Farm  # noqa: E402
 from harness.manager import Manager, program, sanitizer, scale  # noqa: E402
+
+_lanes = itertools.count(1)
 
 
 def pytest_report_header(config):
@@ -93,3 +96,10 @@ def make_farm(make_manager):
 def own_farm(make_farm):
     """A manager of the test's own in the usual configuration."""
     return make_farm()
+
+
+@pytest.fixture
+def lane():
+    """A task type of the test's own. Jobs and workers that use it alone do not meet those of other tests, so that all can
+    live in the shared manager."""
+    return f"lane-{next(_lanes)}"
