@@ -35,6 +35,8 @@ int main(int argc, char **argv)
         return FL_EXIT_USAGE;
     if (opt.mode == FL_MODE_DEMO)
         return fl_demo_run(&opt);
+    if (opt.mode == FL_MODE_LOAD)
+        return fl_load_run(&opt);
     fprintf(stderr, "farm-sim: this mode is not written yet\n");
     return FL_EXIT_USAGE;
 }

@@ -49,7 +49,7 @@ static const char help[] =
     "  --jobs N              spread the tasks over N jobs                 [1]\n"
     "  --script-type NAME, --settings JSON   job type and settings to use instead of a generated render job\n"
     "  --server-pid PID      also measure CPU time and memory of that process and its children\n"
-    "  --submit-only         no workers: --clients C submit jobs of one task each   [C = 8]\n"
+    "  --submit-only         no workers: --clients C submit jobs of one task each, --jobs N in all   [C = 8]\n"
     "  --submit-tasks N      no workers: how long does the submission of one job of N tasks take\n"
     "  --parked              park all workers, then submit one job with a task for each (or --tasks N): how long\n"
     "                        until the last one has its task\n"
@@ -285,7 +285,7 @@ static void set_defaults(fl_options *o)
     if (!o->duration_us)
         o->duration_us = (soak || timed ? 60 : 600) * INT64_C(1000000);
     if (!o->jobs)
-        o->jobs = soak ? 4 : 1;
+        o->jobs = soak ? 4 : o->scenario == FL_LOAD_SUBMIT_ONLY ? 0 : 1;
     if (o->timeout_us < 0)
         o->timeout_us = (soak ? 120 : 600) * INT64_C(1000000);
     if (o->fail_rate < 0)
