@@ -20,7 +20,7 @@ void fl_http_config_init(fl_http_config *config)
     *config = (fl_http_config){
         .max_connections = 50000,
         .head_timeout_us = 10 * 1000000ll,
-        .idle_us = 15 * 60 * 1000000ll,
+        .idle_us = 15ll * 60 * 1000000,
         .body_stall_us = 60 * 1000000ll,
         .body_min_rate = 1024,
         .write_timeout_us = 60 * 1000000ll,
