@@ -128,8 +128,8 @@ static int open_address(const fl_http_config *config, uint8_t *used, const addre
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -errno;
 }
 
-/* Tries the addresses of a name: IPv4 before IPv6, as the reference does, and the next one only when this machine does not
- * have it. Another program on the port is an error. Returns the descriptor, or -errno. */
+/* Tries the addresses of a name: IPv4 before IPv6, as the reference does, and the next one only when this machine does
+ * not have it. Another program on the port is an error. Returns the descriptor, or -errno. */
 static int open_first(const fl_http_config *config, uint8_t *used, const struct addrinfo *list)
 {
     static const int families[] = { AF_INET, AF_INET6 };

@@ -47,7 +47,7 @@ static void set_limits(fl_http *http)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
         uint64_t room = files.rlim_cur > 1024 ? files.rlim_cur - 512 : files.rlim_cur / 2;
         if (room < http->max_connections) {
-            fl_warn("http", "at most %llu connections instead of %u: limit of open files", (unsigned long long)room,
+            fl_info("http", "at most %llu connections instead of %u: limit of open files", (unsigned long long)room,
                     http->max_connections);
             http->max_connections = (uint32_t)room;
         }

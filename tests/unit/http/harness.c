@@ -47,6 +47,12 @@ static void on_request(void *ctx, fl_http_request *request)
         return;
     }
     pthread_mutex_lock(&h->lock);
+    if (fl_str_is(fl_http_request_path(request), "/block")) {
+        h->blocked = 1;
+        pthread_cond_broadcast(&h->changed);
+        while (!h->unblock)
+            pthread_cond_wait(&h->changed, &h->lock);
+    }
     h->waiting[h->n_waiting++ % 64] = request;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);
@@ -207,9 +213,9 @@ int harness_wait_gone(harness *h, size_t n)
     return wait_for(h, size_reached, &h->n_gone, n);
 }
 
-int harness_wait_reports(harness *h, int n)
+int harness_wait_int(harness *h, const int *counter, int n)
 {
-    return wait_for(h, int_reached, &h->alive_reports, (size_t)n);
+    return wait_for(h, int_reached, counter, (size_t)n);
 }
 
 int harness_wait_ws(harness *h, size_t n)

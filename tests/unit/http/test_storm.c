@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_storm.c - clients that do everything at once, answered by several threads: for sanitizers, and for mixed-up replies.
+ * test_storm.c - clients that do everything at once, answered by several threads: for sanitizers, and for mixed-up
+ * replies.
  */
 #include <stdarg.h>
 #include <stddef.h>
