@@ -112,7 +112,7 @@ void fl_http_destroy(fl_http *http);
 typedef struct fl_http_stats {
     uint64_t connections; /* open now, WebSockets included */
     uint64_t websockets; /* open now */
-    uint64_t pending; /* requests handed to on_request and not ended yet, held ones included */
+    uint64_t pending; /* requests handed to on_request whose reply is not written yet, held ones included */
     uint64_t held; /* of these, held */
     uint64_t accepted; /* connections so far */
     uint64_t requests; /* handed to on_request so far */
