@@ -157,7 +157,7 @@ await()
 {
     local code
     while :; do
-        wait "$1"
+        wait "$1" 2>/dev/null # bash would tell of every killed child
         code=$?
         kill -0 "$1" 2>/dev/null || break
     done
@@ -215,14 +215,13 @@ await_ready()
 # Returns farm-sim's exit code; 1 when the manager ends before.
 run_demo()
 {
-    local code ended=''
+    local code ended
     start_child "$farm_sim" demo --url "$url" --state "$data/demo-workers.json" --quit-workers &
     farm_pid=$!
     while :; do
-        ended=''
-        wait -n -p ended "$farm_pid" "$manager_pid"
+        wait -n -p ended "$farm_pid" "$manager_pid" 2>/dev/null
         code=$?
-        [[ -z $ended ]] || break # empty: a signal came in
+        [[ -z ${ended:-} ]] || break # unset: a signal came in
     done
     if [[ $ended == "$manager_pid" ]]; then
         manager_pid=''
@@ -237,6 +236,7 @@ run_demo()
 
 with_lock prepare || exit 1
 ((start)) || exit 0
+[[ -x $manager ]] || die "the build folder has no $manager; remove $build_folder and try again"
 
 if ! mkdir -p "$data" || ! cd "$data"; then
     die "cannot use $data"
