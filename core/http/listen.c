@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * listen.c - turns "host:port" into listening sockets, or finds them among those that a former image of the process left.
+ * listen.c - turns "host:port" into listening sockets, or finds them among those that a former image of the process
+ * left.
  */
 #include "core/http/internal.h"
 

@@ -12,9 +12,6 @@
 #include <unistd.h>
 
 #define MAX_LOOPS 256
-/* h2o's own limit covers idle, head and body with one clock. It is set out of the way (years; a longer one underflows and
- * fires at once), and the watchdog does its work. */
-#define NEVER_MS (10ull * 365 * 24 * 3600 * 1000)
 /* After the deadline of a stop: what a connection takes to notice that it was cut. */
 #define CUT_GRACE_US 200000
 
@@ -97,7 +94,6 @@ static void set_up_h2o(fl_http *http)
     conf->server_name = h2o_iovec_init(NULL, 0);
     conf->max_request_entity_size = (size_t)http->config.max_body;
     conf->http1.upgrade_to_http2 = 0;
-    conf->http1.req_timeout = NEVER_MS;
     /* Without HTTP/2, h2o_context_request_shutdown would leave a timer behind that dispose stumbles over. */
     conf->http2.callbacks.request_shutdown = NULL;
     host = h2o_config_register_host(conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);

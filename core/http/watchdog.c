@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * watchdog.c - time limits on what clients send, looked at once a tick. h2o has one clock for idle, head and body together,
- * which would cut a healthy slow upload; it is switched off. A connection is never closed from here but shut down: h2o
- * reads the end and closes it in order. What clients do not read is TCP_USER_TIMEOUT's business (listen.c).
+ * watchdog.c - time limits on what clients send, looked at once a tick. h2o has one clock for idle, head and body
+ * together, which would cut a healthy slow upload; it is switched off (loop.c). A connection is never closed from here
+ * but shut down: h2o reads the end and closes it in order. What clients do not read is TCP_USER_TIMEOUT's business
+ * (listen.c).
  */
 #include "core/http/internal.h"
 

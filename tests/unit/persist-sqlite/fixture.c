@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fixture.c - see fixture.h.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fixture.h"
+
+/* ---- Host ---- */
+
+static void host_log_va(void *h, uint32_t level, const char *fmt, va_list args)
+{
+    fixture *f = h;
+    if (level < FLAMENCO_LOG_INFO)
+        return;
+    (void)vsnprintf(f->last_info, sizeof(f->last_info), fmt, args);
+}
+
+__attribute__((format(printf, 3, 4))) static void host_log(void *h, uint32_t level, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    host_log_va(h, level, fmt, args);
+    va_end(args);
+}
+
+static int alloc_fails(fixture *f)
+{
+    return f->fail_alloc != 0 && --f->fail_alloc == 0;
+}
+
+static void *host_alloc(void *h, uint64_t bytes)
+{
+    return alloc_fails(h) ? NULL : malloc((size_t)bytes);
+}
+
+static void host_free(void *h, void *ptr)
+{
+    (void)h;
+    free(ptr);
+}
+
+static void *host_cx_alloc(flamenco_cx *cx, uint64_t bytes)
+{
+    fixture *f = cx->host->h;
+    if (alloc_fails(f))
+        return NULL;
+    if (f->n_chunks == CHUNKS)
+        fail_msg("the test keeps too many rows: call fixture_forget");
+    void *chunk = calloc(1, bytes > 0 ? (size_t)bytes : 1);
+    f->chunks[f->n_chunks++] = chunk;
+    return chunk;
+}
+
+static void host_metric(void *h, const char *name, double value)
+{
+    (void)h;
+    (void)name;
+    (void)value;
+}
+
+static int64_t host_monotonic(void *h)
+{
+    const fixture *f = h;
+    struct timespec ts;
+    if (f->monotonic != 0)
+        return f->monotonic;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * SECOND + ts.tv_nsec / 1000;
+}
+
+static flamenco_str config_text(const void *c, const char *key)
+{
+    const fixture *f = c;
+    if (strcmp(key, "database") == 0)
+        return flamenco_text(f->database);
+    if (strcmp(key, "path") == 0)
+        return flamenco_text("");
+    fail_msg("no such text setting: %s", key);
+    return flamenco_text("");
+}
+
+static int64_t config_integer(const void *c, const char *key)
+{
+    const fixture *f = c;
+    if (strcmp(key, "checkpoint_pages") == 0)
+        return f->checkpoint_pages;
+    if (strcmp(key, "quiet_pages") == 0)
+        return f->quiet_pages;
+    if (strcmp(key, "cache_size") == 0 || strcmp(key, "log_size_limit") == 0)
+        return 64 << 20;
+    if (strcmp(key, "reader_cache_size") == 0)
+        return 8 << 20;
+    if (strcmp(key, "busy_timeout") == 0)
+        return 10000;
+    fail_msg("no such number setting: %s", key);
+    return 0;
+}
+
+static flamenco_str config_place(const void *c, const char *key)
+{
+    (void)c;
+    (void)key;
+    return flamenco_text("manager.yaml:7");
+}
+
+void fixture_init(fixture *f)
+{
+    memset(f, 0, sizeof(*f));
+    f->host = (flamenco_host){ .struct_size = (uint32_t)sizeof(flamenco_host),
+                               .h = f,
+                               .log = host_log,
+                               .log_va = host_log_va,
+                               .alloc = host_alloc,
+                               .free = host_free,
+                               .cx_alloc = host_cx_alloc,
+                               .metric = host_metric,
+                               .monotonic_us = host_monotonic };
+    f->config = (flamenco_config){ .struct_size = (uint32_t)sizeof(flamenco_config),
+                                   .c = f,
+                                   .text = config_text,
+                                   .integer = config_integer,
+                                   .place = config_place };
+    f->checkpoint_pages = 4000;
+    f->quiet_pages = 8000;
+    (void)snprintf(f->dir, sizeof(f->dir), "%s/fl-persist-XXXXXX",
+                   getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    (void)snprintf(f->database, sizeof(f->database), "%s/farm.sqlite", f->dir);
+    (void)snprintf(f->path, sizeof(f->path), "%s/farm-c.sqlite", f->dir);
+    f->err = (flamenco_error)FLAMENCO_ERROR_INIT;
+    f->plugin = flamenco_plugin_query();
+    f->db = f->plugin->provides[0]->table;
+    f->cx = fixture_cx(f);
+}
+
+int32_t fixture_start(fixture *f)
+{
+    int32_t rc = f->plugin->create(&f->host, &f->self, &f->err);
+    if (rc == FLAMENCO_OK)
+        rc = f->plugin->configure(f->self, &f->config, &f->err);
+    if (rc == FLAMENCO_OK)
+        rc = f->plugin->start(f->self, &f->err);
+    if (rc == FLAMENCO_OK) {
+        rc = f->db->open(f->self, FLAMENCO_SESSION_WRITER, &f->writer, &f->err);
+    } else {
+        f->plugin->destroy(f->self);
+        f->self = NULL;
+    }
+    return rc;
+}
+
+void fixture_stop(fixture *f)
+{
+    f->db->rollback(f->self, &f->cx);
+    f->db->close(f->self, f->writer);
+    f->writer = NULL;
+    if (f->plugin->stop(f->self, 0, &f->err) != FLAMENCO_OK)
+        fail_msg("stop: %s", f->err.text);
+    f->plugin->destroy(f->self);
+    f->self = NULL;
+    f->cx.txn = NULL;
+}
+
+void fixture_crash(fixture *f)
+{
+    f->db->rollback(f->self, &f->cx);
+    f->db->close(f->self, f->writer);
+    f->writer = NULL;
+    f->plugin->destroy(f->self);
+    f->self = NULL;
+    f->cx.txn = NULL;
+}
+
+void fixture_fini(fixture *f)
+{
+    if (f->self != NULL)
+        fixture_crash(f);
+    fixture_forget(f);
+    DIR *dir = opendir(f->dir);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir != NULL)
+        closedir(dir);
+    (void)rmdir(f->dir);
+}
+
+int fixture_setup(void **state)
+{
+    fixture *f = malloc(sizeof(*f));
+    if (f == NULL)
+        return -1;
+    fixture_init(f);
+    if (fixture_start(f) != FLAMENCO_OK)
+        fail_msg("start: %s", f->err.text);
+    fixture_begin(f);
+    *state = f;
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture *f = *state;
+    fixture_fini(f);
+    free(f);
+    return 0;
+}
+
+/* ---- Transactions ---- */
+
+flamenco_cx fixture_cx(fixture *f)
+{
+    flamenco_cx cx = { .struct_size = (uint32_t)sizeof(cx), .host = &f->host, .now_us = NOW };
+    return cx;
+}
+
+static void must(fixture *f, int32_t rc, const char *what)
+{
+    if (rc != FLAMENCO_OK)
+        fail_msg("%s: %d %s", what, (int)rc, f->err.text);
+}
+
+void fixture_begin(fixture *f)
+{
+    must(f, f->db->begin(f->self, f->writer, &f->cx, &f->err), "begin");
+}
+
+void fixture_commit(fixture *f)
+{
+    must(f, f->db->commit(f->self, &f->cx, ++f->batch, &f->err), "commit");
+}
+
+void fixture_next(fixture *f)
+{
+    fixture_commit(f);
+    must(f, f->db->maintain(f->self, f->writer, FLAMENCO_MAINTAIN_COMMITTED, &f->err), "maintain");
+    fixture_begin(f);
+}
+
+void fixture_forget(fixture *f)
+{
+    while (f->n_chunks > 0)
+        free(f->chunks[--f->n_chunks]);
+}
+
+flamenco_uuid fixture_uuid(fixture *f)
+{
+    flamenco_uuid uuid = { { 0 } };
+    uint64_t n = ++f->uuids;
+    for (int i = 0; i < 8; ++i)
+        uuid.b[i] = (uint8_t)(n >> (56 - 8 * i));
+    uuid.b[15] = 1;
+    return uuid;
+}
+
+/* ---- Rows ---- */
+
+int64_t fixture_job(fixture *f, int32_t priority, int64_t tag, const task_spec *tasks, uint32_t n)
+{
+    flamenco_job job = { .struct_size = (uint32_t)sizeof(job),
+                         .status = FLAMENCO_JOB_QUEUED,
+                         .uuid = fixture_uuid(f),
+                         .priority = priority,
+                         .tag_key = tag,
+                         .created_us = f->cx.now_us,
+                         .updated_us = f->cx.now_us,
+                         .delete_requested_us = FLAMENCO_TIME_NONE,
+                         .name = flamenco_text("shot 12"),
+                         .type = flamenco_text("simple-blender-render"),
+                         .settings = flamenco_text("{}"),
+                         .metadata = flamenco_text("{\"project\":\"x\"}") };
+    int64_t key = 0;
+    must(f, f->db->job_insert_hidden(f->self, &f->cx, &job, n, &key, &f->err), "job_insert_hidden");
+    for (uint32_t i = 0; i < n; ++i) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "task-%u", i + 1);
+        flamenco_new_task row = { .struct_size = (uint32_t)sizeof(row),
+                                  .status = FLAMENCO_TASK_QUEUED,
+                                  .uuid = fixture_uuid(f),
+                                  .priority = tasks[i].priority,
+                                  .created_us = f->cx.now_us,
+                                  .updated_us = f->cx.now_us,
+                                  .touched_us = FLAMENCO_TIME_NONE,
+                                  .steps_total = tasks[i].steps != 0 ? tasks[i].steps : 1,
+                                  .name = flamenco_text(name),
+                                  .type = flamenco_text(tasks[i].type),
+                                  .commands = flamenco_text("[{\"name\":\"echo\",\"parameters\":{}}]") };
+        for (size_t d = 0; d < 4; ++d)
+            row.open_deps += tasks[i].needs[d] != 0;
+        must(f, f->db->tasks_insert(f->self, &f->cx, key, i + 1, &row, sizeof(row), 1, &f->err), "tasks_insert");
+        for (size_t d = 0; d < 4; ++d) {
+            flamenco_dep pair = { i + 1, tasks[i].needs[d] };
+            if (pair.needs != 0)
+                must(f, f->db->deps_insert(f->self, &f->cx, key, &pair, 1, &f->err), "deps_insert");
+        }
+    }
+    must(f, f->db->job_show(f->self, &f->cx, key, NULL, &f->err), "job_show");
+    return key;
+}
+
+int64_t fixture_worker(fixture *f, const char *name, const char *types)
+{
+    int64_t key = 0;
+    flamenco_worker row = { .struct_size = (uint32_t)sizeof(row),
+                            .status = FLAMENCO_WORKER_AWAKE,
+                            .uuid = fixture_uuid(f),
+                            .created_us = f->cx.now_us,
+                            .updated_us = FLAMENCO_TIME_NONE,
+                            .seen_us = FLAMENCO_TIME_NONE,
+                            .deleted_us = FLAMENCO_TIME_NONE,
+                            .name = flamenco_text(name),
+                            .address = flamenco_text("10.1.2.3"),
+                            .platform = flamenco_text("linux"),
+                            .software = flamenco_text("3.9"),
+                            .task_types = flamenco_text(types),
+                            .secret_hash = flamenco_text("$2a$04$x") };
+    must(f, f->db->worker_insert(f->self, &f->cx, &row, &key, &f->err), "worker_insert");
+    return key;
+}
+
+int64_t fixture_tag(fixture *f, const char *name)
+{
+    int64_t key = 0;
+    flamenco_tag row = { .struct_size = (uint32_t)sizeof(row), .uuid = fixture_uuid(f), .name = flamenco_text(name) };
+    must(f, f->db->tag_insert(f->self, &f->cx, &row, &key, &f->err), "tag_insert");
+    return key;
+}
+
+flamenco_job fixture_read_job(fixture *f, int64_t key)
+{
+    flamenco_job job = { .struct_size = (uint32_t)sizeof(job) };
+    must(f, f->db->job_get_key(f->self, &f->cx, key, &job, &f->err), "job_get_key");
+    return job;
+}
+
+typedef struct task_search {
+    uint32_t index;
+    int64_t key;
+} task_search;
+
+static int32_t on_task(void *ctx, const flamenco_task *row)
+{
+    task_search *search = ctx;
+    if (row->index != search->index)
+        return 0;
+    search->key = row->key;
+    return 1;
+}
+
+flamenco_task fixture_read_task(fixture *f, int64_t job, uint32_t index)
+{
+    flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
+    flamenco_page page = {
+        .struct_size = (uint32_t)sizeof(page), .offset = index - 1, .limit = 1, .updated_after_us = FLAMENCO_TIME_NONE
+    };
+    task_search search = { index, 0 };
+    must(f, f->db->tasks_list(f->self, &f->cx, job, &page, on_task, &search, NULL, &f->err), "tasks_list");
+    must(f, f->db->task_get_key(f->self, &f->cx, search.key, &task, &f->err), "task_get_key");
+    return task;
+}
+
+flamenco_worker fixture_read_worker(fixture *f, int64_t key)
+{
+    flamenco_worker worker = { .struct_size = (uint32_t)sizeof(worker) };
+    must(f, f->db->worker_get_key(f->self, &f->cx, key, &worker, &f->err), "worker_get_key");
+    return worker;
+}
+
+flamenco_job_counts fixture_set_task(fixture *f, int64_t job, uint32_t index, uint32_t status)
+{
+    flamenco_task task = fixture_read_task(f, job, index);
+    flamenco_task_update update = { .struct_size = (uint32_t)sizeof(update),
+                                    .set = FLAMENCO_TASK_SET_STATUS,
+                                    .status = status };
+    flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
+    must(f, f->db->task_update(f->self, &f->cx, task.key, &update, &counts, &f->err), "task_update");
+    return counts;
+}
+
+flamenco_job_counts fixture_set_job(fixture *f, int64_t job, uint32_t status)
+{
+    flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
+    must(f, f->db->job_set_status(f->self, &f->cx, job, status, flamenco_text("by the test"), &counts, &f->err),
+         "job_set_status");
+    return counts;
+}
+
+/* ---- Scheduling ---- */
+
+typedef struct pick {
+    fixture *f;
+    flamenco_cx *cx;
+    int64_t worker;
+    int32_t job_priority;
+    flamenco_task best;
+    int found;
+} pick;
+
+static int32_t on_group(void *ctx, const flamenco_runnable_group *group)
+{
+    pick *p = ctx;
+    if (p->found && (group->job_priority < p->job_priority || group->task_priority < p->best.priority))
+        return 1;
+    flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
+    int32_t rc =
+        p->f->db->task_runnable(p->f->self, p->cx, group->job_key, group->task_type, p->worker, &task, &p->f->err);
+    if (rc == FLAMENCO_E_NOT_FOUND)
+        return 0;
+    must(p->f, rc, "task_runnable");
+    if (!p->found || task.priority > p->best.priority ||
+        (task.priority == p->best.priority && task.key < p->best.key)) {
+        p->best = task;
+        p->job_priority = group->job_priority;
+        p->found = 1;
+    }
+    return 0;
+}
+
+int32_t fixture_pick(fixture *f, flamenco_cx *cx, int64_t worker, flamenco_task *out)
+{
+    *out = (flamenco_task){ .struct_size = (uint32_t)sizeof(*out) };
+    int32_t rc = f->db->task_held(f->self, cx, worker, out, &f->err);
+    if (rc != FLAMENCO_E_NOT_FOUND)
+        return rc;
+    pick p = { .f = f, .cx = cx, .worker = worker };
+    must(f, f->db->runnable_groups(f->self, cx, worker, on_group, &p, &f->err), "runnable_groups");
+    if (!p.found)
+        return FLAMENCO_E_NOT_FOUND;
+    *out = p.best;
+    return FLAMENCO_OK;
+}
+
+int32_t fixture_assign(fixture *f, int64_t worker, flamenco_task *out)
+{
+    int32_t rc = fixture_pick(f, &f->cx, worker, out);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    flamenco_task_update update = { .struct_size = (uint32_t)sizeof(update),
+                                    .set = FLAMENCO_TASK_SET_STATUS | FLAMENCO_TASK_SET_WORKER,
+                                    .status = FLAMENCO_TASK_ACTIVE,
+                                    .worker_key = worker };
+    return f->db->task_update(f->self, &f->cx, out->key, &update, NULL, &f->err);
+}
+
+int32_t fixture_check(fixture *f)
+{
+    flamenco_session *reader = NULL;
+    flamenco_cx cx = fixture_cx(f);
+    must(f, f->db->open(f->self, FLAMENCO_SESSION_READER, &reader, &f->err), "open");
+    int32_t rc = f->db->check(f->self, reader, &cx, &f->err);
+    f->db->close(f->self, reader);
+    return rc;
+}
