@@ -40,18 +40,19 @@ static int32_t open_config(const char *manager_yaml, int force_first_run)
 {
     fl_config_problems problems = { 0 };
     if (manager_yaml != NULL)
-        assert_int_equal(fl_manager_yaml_parse(flamenco_text(manager_yaml), "m.yaml", flamenco_text(dir), &problems, &yaml), 0);
-    fl_config_options options = { .yaml = yaml,
-                                  .cwd = flamenco_text(dir),
-                                  .program = "Flamenco 3.9",
-                                  .force_first_run = force_first_run };
+        assert_int_equal(
+            fl_manager_yaml_parse(flamenco_text(manager_yaml), "m.yaml", flamenco_text(dir), &problems, &yaml), 0);
+    fl_config_options options = {
+        .yaml = yaml, .cwd = flamenco_text(dir), .program = "Flamenco 3.9", .force_first_run = force_first_run
+    };
     int32_t rc = fl_config_open(&options, &problems, &config);
     assert_int_equal(rc == FLAMENCO_OK, problems.errors == 0);
     fl_config_problems_fini(&problems);
     return rc;
 }
 
-static const char good[] = "_meta: {version: 3}\nmanager_name: Good\nshared_storage_path: rel/x\nshaman: {enabled: false}\n";
+static const char good[] =
+    "_meta: {version: 3}\nmanager_name: Good\nshared_storage_path: rel/x\nshaman: {enabled: false}\n";
 
 static void current_without_a_file_is_a_first_run(void **state)
 {
@@ -72,7 +73,8 @@ static void current_preset_storage_is_no_first_run(void **state)
     assert_int_equal(open_config("shared_storage_path: /srv/x\n", 0), FLAMENCO_OK);
     const fl_config_snapshot *s = fl_config_current(config);
     assert_false(s->first_run);
-    assert_text("storage", s->storage_path, "/srv/x"); /* no shaman member in the default set yet, so no jobs below it */
+    assert_text("storage", s->storage_path,
+                "/srv/x"); /* no shaman member in the default set yet, so no jobs below it */
     fl_config_unref(s);
 }
 
@@ -196,11 +198,12 @@ static void current_put_writes_what_was_sent_and_works_with_the_processed_form(v
     (void)state;
     write_file(path, good);
     assert_int_equal(open_config(NULL, 0), FLAMENCO_OK);
-    assert_int_equal(fl_config_put(config,
-                                   FL_STR(BODY(",\"variables\":{\"jobs\":{\"values\":[]},\"x\":{\"values\":[{\"platform\":"
-                                               "\"linux\",\"value\":\"v\"}]}}")),
-                                   0, NULL),
-                     FLAMENCO_OK);
+    assert_int_equal(
+        fl_config_put(config,
+                      FL_STR(BODY(",\"variables\":{\"jobs\":{\"values\":[]},\"x\":{\"values\":[{\"platform\":"
+                                  "\"linux\",\"value\":\"v\"}]}}")),
+                      0, NULL),
+        FLAMENCO_OK);
     const fl_config_snapshot *s = fl_config_current(config);
     snprintf(wanted, sizeof(wanted), "%s/rel/y", dir);
     assert_text("storage", s->ref->shared_storage_path, wanted);
@@ -390,11 +393,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(current_preset_storage_is_no_first_run, setup, teardown),
         cmocka_unit_test_setup_teardown(current_forced_first_run, setup, teardown),
         cmocka_unit_test_setup_teardown(current_bad_file_stops_the_start, setup, teardown),
-        cmocka_unit_test_setup_teardown(current_local_storage_is_beside_the_executable_or_in_the_working_directory, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(current_local_storage_is_beside_the_executable_or_in_the_working_directory,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(current_reload_takes_a_changed_file, setup, teardown),
         cmocka_unit_test_setup_teardown(current_bad_file_at_reload_leaves_the_last_good_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(current_put_writes_what_was_sent_and_works_with_the_processed_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(current_put_writes_what_was_sent_and_works_with_the_processed_form, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(current_put_without_variables_has_none_until_the_next_load, setup, teardown),
         cmocka_unit_test_setup_teardown(current_put_that_is_refused_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(current_put_ends_trouble, setup, teardown),

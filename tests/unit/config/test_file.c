@@ -54,8 +54,9 @@ static void file_new_one_is_private(void **state)
 {
     (void)state;
     const char *path = in_dir("new.yaml");
-    assert_int_equal(fl_config_file_replace(path, FL_STR("one"), FL_CONFIG_FILE_BACKUP | FL_CONFIG_FILE_KEEP_MODE, NULL),
-                     FLAMENCO_OK);
+    assert_int_equal(
+        fl_config_file_replace(path, FL_STR("one"), FL_CONFIG_FILE_BACKUP | FL_CONFIG_FILE_KEEP_MODE, NULL),
+        FLAMENCO_OK);
     assert_file(path, "one");
     assert_int_equal(mode_of(path) & 0777, 0600);
     assert_file(in_dir("new.yaml.bak"), NULL);
@@ -72,7 +73,8 @@ static void file_backup_keeps_the_replaced_one(void **state)
     assert_file(in_dir("b.yaml.bak"), "old");
     assert_int_equal(mode_of(in_dir("b.yaml")) & 0777, 0600);
     assert_int_equal(mode_of(in_dir("b.yaml.bak")) & 0777, 0600);
-    assert_int_equal(fl_config_file_replace(in_dir("b.yaml"), FL_STR("third"), FL_CONFIG_FILE_BACKUP, NULL), FLAMENCO_OK);
+    assert_int_equal(fl_config_file_replace(in_dir("b.yaml"), FL_STR("third"), FL_CONFIG_FILE_BACKUP, NULL),
+                     FLAMENCO_OK);
     assert_file(in_dir("b.yaml.bak"), "new");
 }
 
@@ -81,7 +83,8 @@ static void file_mode_is_kept_when_asked(void **state)
     (void)state;
     write_file(in_dir("m.yaml"), "old");
     assert_int_equal(chmod(in_dir("m.yaml"), 0640), 0);
-    assert_int_equal(fl_config_file_replace(in_dir("m.yaml"), FL_STR("new"), FL_CONFIG_FILE_KEEP_MODE, NULL), FLAMENCO_OK);
+    assert_int_equal(fl_config_file_replace(in_dir("m.yaml"), FL_STR("new"), FL_CONFIG_FILE_KEEP_MODE, NULL),
+                     FLAMENCO_OK);
     assert_int_equal(mode_of(in_dir("m.yaml")) & 0777, 0640);
     assert_file(in_dir("m.yaml.bak"), NULL);
 }

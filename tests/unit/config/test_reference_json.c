@@ -5,20 +5,21 @@
 #include "core/base/buf.h"
 #include "tests/unit/config/support.h"
 
-static const char example[] =
-    "manager_name: Farm Two\ndatabase: farm.sqlite\nshared_storage_path: /srv/ren\n"
-    "variables:\n  blender:\n  blenderArgs:\n  ren:\n    is_twoway: true\n    values:\n"
-    "    - {platform: linux, value: /srv/ren}\n    - {platforms: [windows], value: 'R:\\'}\n";
+static const char example[] = "manager_name: Farm Two\ndatabase: farm.sqlite\nshared_storage_path: /srv/ren\n"
+                              "variables:\n  blender:\n  blenderArgs:\n  ren:\n    is_twoway: true\n    values:\n"
+                              "    - {platform: linux, value: /srv/ren}\n    - {platforms: [windows], value: 'R:\\'}\n";
 
 static const char example_json[] =
     "{\"_meta\":{\"version\":3},\"manager_name\":\"Farm Two\",\"database\":\"farm.sqlite\",\"database_check_period\":"
     "\"10m0s\",\"listen\":\":8080\",\"autodiscoverable\":true,\"local_manager_storage_path\":"
-    "\"./flamenco-manager-storage\",\"shared_storage_path\":\"/srv/ren\",\"shaman\":{\"enabled\":true,\"garbageCollect\":"
+    "\"./flamenco-manager-storage\",\"shared_storage_path\":\"/srv/"
+    "ren\",\"shaman\":{\"enabled\":true,\"garbageCollect\":"
     "{\"period\":\"24h0m0s\",\"maxAge\":\"744h0m0s\"}},\"task_timeout\":\"10m0s\",\"worker_timeout\":\"1m0s\","
     "\"blocklist_threshold\":3,\"task_fail_after_softfail_count\":3,\"mqtt\":{\"client\":{\"enabled\":false,\"broker\":"
     "\"\",\"clientID\":\"flamenco\",\"topic_prefix\":\"flamenco\",\"username\":\"\",\"password\":\"\"}},\"variables\":{"
     "\"blender\":{\"values\":[]},\"blenderArgs\":{\"values\":[]},\"ren\":{\"is_twoway\":true,\"values\":[{\"audience\":"
-    "\"all\",\"platform\":\"linux\",\"value\":\"/srv/ren\"},{\"audience\":\"all\",\"platforms\":[\"windows\"],\"value\":"
+    "\"all\",\"platform\":\"linux\",\"value\":\"/srv/"
+    "ren\"},{\"audience\":\"all\",\"platforms\":[\"windows\"],\"value\":"
     "\"R:\\\\\"}]}}}";
 
 static void reference_json_is_the_contracts_example(void **state)
@@ -94,7 +95,8 @@ static void reference_decode_refuses_what_would_break_the_next_start(void **stat
         { "\"autodiscoverable\":true", "\"autodiscoverable\":\"true\"", "autodiscoverable: true or false" },
         { "\"shaman\":{", "\"unknown\":{\"a\":[1]},\"shaman\":{\"colour\":1,", NULL },
         { "{\"client\":", "[", "not JSON" },
-        { "\"mqtt\":{\"client\":{\"enabled\":false", "\"mqtt\":{\"client\":[],\"x\":{\"enabled\":false", "mqtt.client: an object" },
+        { "\"mqtt\":{\"client\":{\"enabled\":false", "\"mqtt\":{\"client\":[],\"x\":{\"enabled\":false",
+          "mqtt.client: an object" },
         { "\"values\":[]", "\"values\":{}", "variables.blender: a list" },
         { "\"values\":[]", "\"values\":null", NULL },
         { "{\"values\":[]}", "null", NULL },
@@ -130,7 +132,8 @@ static void reference_decode_refuses_other_bodies(void **state)
         assert_int_equal(fl_reference_decode(arena, flamenco_text(bodies[i]), &ref, NULL), FLAMENCO_E_INVALID);
     memset(name, 'n', sizeof(name));
     name[sizeof(name) - 1] = '\0';
-    snprintf(body, sizeof(body), "{\"_meta\":{\"version\":3},\"database\":\"d\",\"listen\":\"l\",\"variables\":{\"%s\":{}}}", name);
+    snprintf(body, sizeof(body),
+             "{\"_meta\":{\"version\":3},\"database\":\"d\",\"listen\":\"l\",\"variables\":{\"%s\":{}}}", name);
     flamenco_error err = FLAMENCO_ERROR_INIT;
     assert_int_equal(fl_reference_decode(arena, flamenco_text(body), &ref, &err), FLAMENCO_E_INVALID);
     assert_non_null(strstr(err.text, "the name is longer than 255 bytes"));
@@ -142,8 +145,9 @@ static void reference_decode_leaves_absent_keys_zero(void **state)
     fl_arena *arena = fl_arena_create(0);
     fl_reference ref;
     (void)state;
-    assert_int_equal(
-        fl_reference_decode(arena, FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"Listen\":\":1\"}"), &ref, NULL), 0);
+    assert_int_equal(fl_reference_decode(
+                         arena, FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"Listen\":\":1\"}"), &ref, NULL),
+                     0);
     assert_text("listen", ref.listen, ":1");
     assert_text("name", ref.manager_name, "");
     assert_int_equal(ref.autodiscoverable, 0);
@@ -169,16 +173,17 @@ static void reference_yaml_has_header_order_and_layout(void **state)
             assert_int_equal(strncmp(p, "# Written 2026-03-27 14:05:09 +00:00 by Flamenco 3.9\n", 53), 0);
         p = strchr(p, '\n') + 1;
     }
-    assert_string_equal(p, "\n_meta:\n  version: 3\nmanager_name: Farm Two\ndatabase: farm.sqlite\n"
-                           "database_check_period: 10m0s\nlisten: :8080\nautodiscoverable: true\n"
-                           "local_manager_storage_path: ./flamenco-manager-storage\nshared_storage_path: /srv/ren\n"
-                           "shaman:\n  enabled: true\n  garbageCollect:\n    period: 24h0m0s\n    maxAge: 744h0m0s\n"
-                           "task_timeout: 10m0s\nworker_timeout: 1m0s\nblocklist_threshold: 3\n"
-                           "task_fail_after_softfail_count: 3\nmqtt:\n  client:\n    enabled: false\n    broker: \"\"\n"
-                           "    clientID: flamenco\n    topic_prefix: flamenco\n    username: \"\"\n    password: \"\"\n"
-                           "variables:\n  blender:\n    values: []\n  blenderArgs:\n    values: []\n"
-                           "  ren:\n    is_twoway: true\n    values:\n    - audience: all\n      platform: linux\n"
-                           "      value: /srv/ren\n    - audience: all\n      platforms: [windows]\n      value: R:\\\n");
+    assert_string_equal(p,
+                        "\n_meta:\n  version: 3\nmanager_name: Farm Two\ndatabase: farm.sqlite\n"
+                        "database_check_period: 10m0s\nlisten: :8080\nautodiscoverable: true\n"
+                        "local_manager_storage_path: ./flamenco-manager-storage\nshared_storage_path: /srv/ren\n"
+                        "shaman:\n  enabled: true\n  garbageCollect:\n    period: 24h0m0s\n    maxAge: 744h0m0s\n"
+                        "task_timeout: 10m0s\nworker_timeout: 1m0s\nblocklist_threshold: 3\n"
+                        "task_fail_after_softfail_count: 3\nmqtt:\n  client:\n    enabled: false\n    broker: \"\"\n"
+                        "    clientID: flamenco\n    topic_prefix: flamenco\n    username: \"\"\n    password: \"\"\n"
+                        "variables:\n  blender:\n    values: []\n  blenderArgs:\n    values: []\n"
+                        "  ren:\n    is_twoway: true\n    values:\n    - audience: all\n      platform: linux\n"
+                        "      value: /srv/ren\n    - audience: all\n      platforms: [windows]\n      value: R:\\\n");
     fl_buf_fini(&out);
     loaded_free(&l);
 }
@@ -187,15 +192,88 @@ static void reference_yaml_has_header_order_and_layout(void **state)
 static void reference_yaml_reads_back_whatever_is_in_it(void **state)
 {
     static const char *const texts[] = {
-        "",        "yes",      "No",       "on",       "OFF",     "y",         "n",         "true",    "False",
-        "null",    "~",        "123",      "-5",       "0x1F",    "1e3",       "1_000",     ".5",      ".inf",
-        "#x",      "a #b",     " lead",    "trail ",   "a: b",    "a:",        ":8080",     "::",      ": x",
-        "F:\\",    "F:",       "C:\\A\\b", "\\\\N\\v", "it's",    "say \"x\"", "'q'",       "\"q\"",   "- a",
-        "-b -y",   "? a",      "[a]",      "{a}",      "a, b",    "a]b",       "{ren}/x",   "&a",      "*a",
-        "!a",      "|",        ">",        "%a",       "@a",      "`a`",       "a\tb",      "a\nb",    "a\r\nb",
-        "\n",      "a\\nb",    "<<",       "=",        "--- a",   "...",       "2026-03-27", "12:30:45", "0o17",
-        "\xC3\xA9t\xC3\xA9", "\xF0\x9F\x90\x88 cat", "\xE2\x80\xA8", "\xC2\x85", "\xEF\xBB\xBFx", "\x7F", "\x01", "\x1B[0m",
-        "a  b",    "http://h//x", "x=1,y=2", "(a)", "$HOME/${X}", "100%", "a;b", "\xEF\xBF\xBD", "Null", "nULL", "a ",
+        "",
+        "yes",
+        "No",
+        "on",
+        "OFF",
+        "y",
+        "n",
+        "true",
+        "False",
+        "null",
+        "~",
+        "123",
+        "-5",
+        "0x1F",
+        "1e3",
+        "1_000",
+        ".5",
+        ".inf",
+        "#x",
+        "a #b",
+        " lead",
+        "trail ",
+        "a: b",
+        "a:",
+        ":8080",
+        "::",
+        ": x",
+        "F:\\",
+        "F:",
+        "C:\\A\\b",
+        "\\\\N\\v",
+        "it's",
+        "say \"x\"",
+        "'q'",
+        "\"q\"",
+        "- a",
+        "-b -y",
+        "? a",
+        "[a]",
+        "{a}",
+        "a, b",
+        "a]b",
+        "{ren}/x",
+        "&a",
+        "*a",
+        "!a",
+        "|",
+        ">",
+        "%a",
+        "@a",
+        "`a`",
+        "a\tb",
+        "a\nb",
+        "a\r\nb",
+        "\n",
+        "a\\nb",
+        "<<",
+        "=",
+        "--- a",
+        "...",
+        "2026-03-27",
+        "12:30:45",
+        "0o17",
+        "\xC3\xA9t\xC3\xA9",
+        "\xF0\x9F\x90\x88 cat",
+        "\xE2\x80\xA8",
+        "\xC2\x85",
+        "\xEF\xBB\xBFx",
+        "\x7F",
+        "\x01",
+        "\x1B[0m",
+        "a  b",
+        "http://h//x",
+        "x=1,y=2",
+        "(a)",
+        "$HOME/${X}",
+        "100%",
+        "a;b",
+        "\xEF\xBF\xBD",
+        "Null",
+        "nULL",
+        "a ",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); ++i) {
