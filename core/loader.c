@@ -183,7 +183,8 @@ static int32_t load_all(fl_loader *loader, const fl_loader_places *where, fl_con
         fl_instance *instance = &loader->instances[loader->n_instances++];
         instance->loader = loader;
         instance->entry = entry;
-        int32_t one = fl_instance_open(instance, (const char *const *)loader->directories, loader->n_directories, problems);
+        int32_t one =
+            fl_instance_open(instance, (const char *const *)loader->directories, loader->n_directories, problems);
         if (one == FLAMENCO_OK)
             one = configure(instance, where, problems);
         rc = rc != FLAMENCO_OK ? rc : one;

@@ -26,7 +26,7 @@ struct fl_metrics {
     metric *first, **last;
     uint32_t count;
     uint64_t replies[STATUS_CLASSES]; /* atomic, by hundreds of the status; 0 = no answer */
-    uint64_t reply_us;                /* atomic, in all */
+    uint64_t reply_us; /* atomic, in all */
 };
 
 fl_metrics *fl_metrics_create(void)
@@ -147,6 +147,8 @@ static void write_executor(struct flamenco *f, fl_buf *out)
 static void write_http(struct flamenco *f, fl_buf *out)
 {
     fl_http_stats sum = { 0 };
+    if (!__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE))
+        return; /* the server is not there yet, or no longer */
     for (size_t i = 0; i < fl_http_loop_count(f->http); ++i) {
         fl_http_stats one;
         fl_http_loop_stats(f->http, i, &one);
