@@ -151,12 +151,14 @@ static int32_t check_job(flamenco_session *s, int64_t *job_key, int64_t *n_out)
         rc = fl_job_range(s, key, &first, &end);
     if (rc < 0)
         return rc;
-    rc = check_runq(s, &job);
+    rc = FLAMENCO_OK;
     /* A hidden job is being stored or purged: its tasks are not all there. */
-    if (rc == FLAMENCO_OK && !job.hidden)
+    if (!job.hidden)
         rc = check_counters(s, &job, first, end);
     if (rc == FLAMENCO_OK && !job.hidden)
         rc = check_deps(s, &job, first, end);
+    if (rc == FLAMENCO_OK)
+        rc = check_runq(s, &job);
     *job_key = key;
     *n_out = end - first;
     return rc;
