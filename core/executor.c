@@ -82,7 +82,7 @@ void fl_executor_submit(fl_executor *ex, fl_step *step)
     if (step->deadline_us == 0)
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
     pthread_mutex_lock(&ex->lock);
-    int refused = ex->stopping;
+    int refused = ex->stopping != 0;
     if (!refused && step->ops->kind == FLAMENCO_STEP_WRITE) {
         fl_queue_push(&ex->writes, step);
         if (ex->writes.length == 1)

@@ -60,9 +60,6 @@ struct fl_executor {
 /* Fills cx for a run of the step. */
 void fl_executor_cx(fl_executor *ex, fl_step *step, fl_arena *arena, fl_batch *batch, int read_only, fl_cx *cx);
 
-/* Tells whether the work may succeed later, so that it is tried again. */
-int fl_error_is_passing(int32_t code);
-
 void *fl_reader_main(void *reader);
 void *fl_writer_main(void *executor);
 

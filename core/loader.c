@@ -122,7 +122,14 @@ static int32_t configure(fl_instance *instance, const fl_loader_places *where, f
     flamenco_error err = FLAMENCO_ERROR_INIT;
     const fl_plugin_entry *entry = instance->entry;
     fl_host_init(&instance->host, instance->loader->f, entry->name, instance, find_service);
-    int32_t rc = fl_settings_create(&instance->plugin, entry, where->config, where->cwd, problems, &instance->settings);
+    fl_settings_source source = { .instance = entry->name,
+                                  .member = entry->member->name,
+                                  .declared = instance->plugin.settings,
+                                  .node = entry->settings,
+                                  .file = entry->yaml_file,
+                                  .cwd = where->cwd,
+                                  .config = where->config };
+    int32_t rc = fl_settings_create(&source, problems, &instance->settings);
     if (rc != FLAMENCO_OK)
         return rc;
     rc = instance->plugin.create(&instance->host.table, &instance->self, &err);
@@ -404,9 +411,9 @@ fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index)
                              .services = instance->services };
 }
 
-void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out)
+void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_json *w)
 {
-    fl_settings_json(loader->instances[index].settings, out);
+    fl_settings_json(loader->instances[index].settings, w);
 }
 
 int32_t fl_loader_health(fl_loader *loader, size_t index, flamenco_error *err)

@@ -6,6 +6,7 @@
 #ifndef FL_LOADER_H
 #define FL_LOADER_H
 
+#include "core/base/json.h"
 #include "core/config/manager_yaml.h"
 #include "core/flamenco.h"
 
@@ -49,8 +50,8 @@ void fl_loader_destroy(fl_loader *loader);
 size_t fl_loader_count(const fl_loader *loader);
 fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index);
 
-/* Writes the plugin's settings as a JSON object, secrets masked. [any] */
-void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out);
+/* Writes the plugin's settings as a JSON array, secrets masked. [any] */
+void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_json *w);
 
 /* Asks the plugin whether it can work: 0, or its error. A plugin without the method is healthy. [worker] */
 int32_t fl_loader_health(fl_loader *loader, size_t index, flamenco_error *err);

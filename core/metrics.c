@@ -147,6 +147,8 @@ static void write_executor(struct flamenco *f, fl_buf *out)
 static void write_http(struct flamenco *f, fl_buf *out)
 {
     fl_http_stats sum = { 0 };
+    if (!__atomic_load_n(&f->ready, __ATOMIC_ACQUIRE))
+        return; /* the server is not there yet, or no longer */
     for (size_t i = 0; i < fl_http_loop_count(f->http); ++i) {
         fl_http_stats one;
         fl_http_loop_stats(f->http, i, &one);

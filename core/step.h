@@ -64,6 +64,9 @@ typedef struct fl_step {
     flamenco_error error;
 } fl_step;
 
+/* Tells whether a step that failed with this code may succeed later: the executor tries it again until its deadline. */
+int fl_error_is_passing(int32_t code);
+
 /* The system's monotonic clock in µs, by which all deadlines are kept. */
 int64_t fl_monotonic_us(void);
 

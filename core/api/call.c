@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/base/uuid.h"
+#include "core/config/manager_yaml.h"
 #include "core/executor.h"
 #include "core/metrics.h"
 #include "core/parked.h"
@@ -223,10 +224,8 @@ static void handler_done(fl_step *step, int32_t result, const flamenco_error *er
     fl_call *call = call_of(step);
     if (step->park.order != 0)
         fl_parked_ended(call->f->parked, step, call->reply.status == 200);
-    int passing = result == FLAMENCO_E_BUSY || result == FLAMENCO_E_UNAVAILABLE || result == FLAMENCO_E_FULL ||
-                  result == FLAMENCO_E_IO || result == FLAMENCO_E_CANCELLED || result == FLAMENCO_E_DEADLINE ||
-                  result == FLAMENCO_E_CORRUPT;
-    if (passing) {
+    if (fl_error_is_passing(result) || result == FLAMENCO_E_CANCELLED || result == FLAMENCO_E_DEADLINE ||
+        result == FLAMENCO_E_CORRUPT) {
         fail_call(call, result, err->text);
     } else if (result < 0) {
         fl_error("api", "%s: %s (%d)", call->op->name, err->text, result);
@@ -259,6 +258,26 @@ static void finish_done(fl_step *step, int32_t result, const flamenco_error *err
 }
 
 /* ---- Parking ------------------------------------------------------------------------------------------------------ */
+
+int fl_call_park(fl_call *call, uint32_t kind)
+{
+    const fl_limit_settings *limits = call->f->limits;
+    fl_park *park = &call->step.park;
+    int64_t hold_us = limits->hold_empty_poll_us;
+    if (fl_http_request_came_through_proxy(call->http) && hold_us > limits->hold_empty_poll_proxy_us)
+        hold_us = limits->hold_empty_poll_proxy_us;
+    if (hold_us <= 0)
+        return 0;
+    if (park->order == 0) {
+        park->kind = kind;
+        park->worker = call->worker_uuid;
+        park->hold_us = hold_us;
+    }
+    /* The row is read anew in each run, and its texts may have moved. */
+    park->worker_key = call->worker.key;
+    park->task_types = call->worker.task_types;
+    return 1;
+}
 
 static int hold_call(fl_step *step)
 {

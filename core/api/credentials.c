@@ -115,7 +115,7 @@ static void remember(fl_credentials *c, const flamenco_uuid *worker, const unsig
         c->size *= 2;
     }
     entry *e = slot_of(c->entries, c->size, worker);
-    c->used += fl_uuid_is_none(&e->worker);
+    c->used += fl_uuid_is_none(&e->worker) ? 1 : 0;
     e->worker = *worker;
     memcpy(e->digest, digest, DIGEST_LEN);
     pthread_rwlock_unlock(&c->lock);

@@ -214,6 +214,10 @@ int32_t fl_api_refuse(fl_api_problem *problem, const char *fmt, ...)
     message m = begin_message(problem, sizeof(problem->text) - 1);
     if (n > 0)
         put(&m, text, strlen(text));
+    if (!fl_str_is_utf8(flamenco_text(problem->text))) { /* the parser's messages may end in half a character */
+        for (char *c = problem->text; *c != '\0'; ++c)
+            *c = (unsigned char)*c < 128 ? *c : '?';
+    }
     return FLAMENCO_E_INVALID;
 }
 

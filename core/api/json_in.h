@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * json_in.h - reads JSON bodies into C structs by the tables that api/generate.py makes from the API document, with the
- * rules of api-behaviour 2.1, and writes free-form values back. Used by request.c, the generated decoders, and the handlers
- * that store settings and metadata.
+ * json_in.h - reads JSON bodies into C structs by the tables that api/generate.py makes from the API document, with
+ * the rules of api-behaviour 2.1, and writes free-form values back. Used by request.c, the generated decoders, and
+ * the handlers that store settings and metadata.
  */
 #ifndef FL_API_JSON_IN_H
 #define FL_API_JSON_IN_H
@@ -67,19 +67,19 @@ typedef struct fl_in_field {
     int64_t default_value;
 } fl_in_field;
 
-/* Parses a body. Only the first value counts; what follows it is not looked at. Bytes that are not UTF-8 and lone surrogate
- * escapes become U+FFFD; integers outside 64 bits become reals. The arena is used when the text had to be mended. Returns 0
- * and the tree, to be given to json_decref; INVALID with problem; NOMEM. */
+/* Parses a body. Only the first value counts; what follows it is not looked at. Bytes that are not UTF-8 and lone
+ * surrogate escapes become U+FFFD; integers outside 64 bits become reals. The arena is used when the text had to be
+ * mended. Returns 0 and the tree, to be given to json_decref; INVALID with problem; NOMEM. */
 int32_t fl_json_in_parse(flamenco_str body, fl_arena *arena, json_t **root_out, fl_api_problem *problem);
 
-/* Checks `value` against `type` and fills the C representation at `out`, which must be zeroed. Texts and free-form values are
- * borrowed from `value`, lists and optional objects live in the arena. Returns 0; INVALID with a problem that names the field
- * by JSON pointer; NOMEM. After a failure the content of out is undefined. */
+/* Checks `value` against `type` and fills the C representation at `out`, which must be zeroed. Texts and free-form
+ * values are borrowed from `value`, lists and optional objects live in the arena. Returns 0; INVALID with a problem
+ * that names the field by JSON pointer; NOMEM. After a failure the content of out is undefined. */
 int32_t fl_json_in_decode(const fl_in_type *type, const json_t *value, fl_arena *arena, void *out,
                           fl_api_problem *problem);
 
-/* Checks a single text against a type of kind TEXT, INT, BOOL, TIME or ENUM and fills the C representation; `what` names it in
- * the problem ("query parameter limit"). Times are cut to a whole µs. */
+/* Checks a single text against a type of kind TEXT, INT, BOOL, TIME or ENUM and fills the C representation; `what`
+ * names it in the problem ("query parameter limit"). Times are cut to a whole µs. */
 int32_t fl_json_in_text(const fl_in_type *type, flamenco_str text, void *out, const char *what,
                         fl_api_problem *problem);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * json_mend.c - changes JSON text that the parser would refuse (json_mend.h). Works on tokens alone: strings and numbers.
+ * json_mend.c - changes JSON text that the parser would refuse (json_mend.h). Works on tokens alone: strings and
+ * numbers.
  */
 #include "core/api/json_mend.h"
 

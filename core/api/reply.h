@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * reply.h - the answer to a request while it is made: status, content type, a few more headers and the body. Filled by the
- * handlers, mostly through the functions of api_write.h; sent by the HTTP layer. Belongs to one thread at a time.
+ * reply.h - the answer to a request while it is made: status, content type, a few more headers and the body. Filled
+ * by the handlers, mostly through the functions of api_write.h; sent by the HTTP layer. Belongs to one thread at a
+ * time.
  *
- * A handler may run twice: the core calls fl_reply_reset() before each run. The functions that return int32_t give 0, or
- * NOMEM when memory was exhausted at any moment since the reset; a handler returns their result.
+ * A handler may run twice: the core calls fl_reply_reset() before each run. The functions that return int32_t give
+ * 0, or NOMEM when memory was exhausted at any moment since the reset; a handler returns their result.
  */
 #ifndef FL_API_REPLY_H
 #define FL_API_REPLY_H
@@ -48,9 +49,9 @@ int32_t fl_reply_error(fl_reply *reply, int32_t status, const char *fmt, ...) __
 int32_t fl_reply_error_va(fl_reply *reply, int32_t status, const char *fmt, va_list args)
     __attribute__((format(printf, 3, 0)));
 
-/* Forgets what was answered, then answers with the Error that suits a failed call when the handler has nothing better to say: NOT_FOUND 404, INVALID 400,
- * EXISTS and CONFLICT 409, UNSUPPORTED 501, BUSY, UNAVAILABLE, CANCELLED, DEADLINE and FULL 503 with Retry-After, else 500.
- * text is for people and may be NULL. */
+/* Forgets what was answered, then answers with the Error that suits a failed call when the handler has nothing
+ * better to say: NOT_FOUND 404, INVALID 400, EXISTS and CONFLICT 409, UNSUPPORTED 501, BUSY, UNAVAILABLE, CANCELLED,
+ * DEADLINE and FULL 503 with Retry-After, else 500. text is for people and may be NULL. */
 int32_t fl_reply_failure(fl_reply *reply, int32_t code, const char *text);
 
 /* Answers with `text/plain; charset=UTF-8`. The text is copied. */
@@ -59,8 +60,8 @@ int32_t fl_reply_text(fl_reply *reply, int32_t status, flamenco_str text);
 /* Answers without a body. */
 int32_t fl_reply_empty(fl_reply *reply, int32_t status);
 
-/* Adds a header. `name` is static and in lower case; the value is copied. Beyond FL_REPLY_HEADERS_MAX, or with a line break in
- * the value, the reply is marked as failed. */
+/* Adds a header. `name` is static and in lower case; the value is copied. Beyond FL_REPLY_HEADERS_MAX, or with a
+ * line break in the value, the reply is marked as failed. */
 void fl_reply_header_add(fl_reply *reply, const char *name, flamenco_str value);
 /* The value of the nth header; borrowed until the reply changes. */
 flamenco_str fl_reply_header_value(const fl_reply *reply, uint32_t n);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * request.h - what the HTTP layer knows of a request when its parameters and body are to be checked, and the check itself,
- * in the order of api-behaviour 2. The core fills fl_api_raw and calls api_decode() of api_routes.h, which comes here.
- * All functions are pure: any thread, also an event loop's, but a large body should be checked on a worker thread.
+ * request.h - what the HTTP layer knows of a request when its parameters and body are to be checked, and the check
+ * itself, in the order of api-behaviour 2. The core fills fl_api_raw and calls api_decode() of api_routes.h, which
+ * comes here. All functions are pure: any thread, also an event loop's, but a large body should be checked on a
+ * worker thread.
  */
 #ifndef FL_API_REQUEST_H
 #define FL_API_REQUEST_H
@@ -16,8 +17,8 @@ typedef struct fl_api_raw {
     uint32_t n_params;
     flamenco_str content_type; /* of the first such header; empty = none */
     flamenco_str body; /* empty = none. Uploads that are streamed past h2o have none here */
-    /* Gives the nth value (from 0) of a header; `name` is in lower case. Returns 1, or 0 when there are no more. NULL: the
-     * request has no headers. */
+    /* Gives the nth value (from 0) of a header; `name` is in lower case. Returns 1, or 0 when there are no more.
+     * NULL: the request has no headers. */
     int (*header)(const void *ctx, const char *name, uint32_t nth, flamenco_str *value_out);
     const void *ctx;
 } fl_api_raw;
@@ -59,13 +60,13 @@ typedef struct fl_in_operation {
     uint32_t body_offset, has_body_offset, content_type_offset; /* the latter FL_IN_NO_OFFSET when not kept */
 } fl_in_operation;
 
-/* Checks a request and fills `out`, a zeroed api_…_in. On success the caller owns out->decoded; on failure it is empty. Returns
- * 0; INVALID with the status and message to answer in problem; NOMEM. */
+/* Checks a request and fills `out`, a zeroed api_…_in. On success the caller owns out->decoded; on failure it is
+ * empty. Returns 0; INVALID with the status and message to answer in problem; NOMEM. */
 int32_t fl_api_decode(const fl_in_operation *operation, const fl_api_raw *raw, fl_arena *arena, void *out,
                       fl_api_problem *problem);
 
-/* Finds the nth (from 0) query parameter of that name and decodes it. Returns 1; 0 when there is none; INVALID for a bad
- * escape in it; NOMEM. A parameter without '=' has the empty value. */
+/* Finds the nth (from 0) query parameter of that name and decodes it. Returns 1; 0 when there is none; INVALID for a
+ * bad escape in it; NOMEM. A parameter without '=' has the empty value. */
 int32_t fl_api_query(fl_arena *arena, flamenco_str query, const char *name, uint32_t nth, flamenco_str *value_out);
 
 #endif

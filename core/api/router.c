@@ -43,8 +43,8 @@ static const fl_route_node *find_literal(const route_walk *walk, const fl_route_
     return NULL;
 }
 
-/* Follows `rest`, which begins behind a slash; a NULL ptr means that the path has ended. Gives the number of the path, 0 for
- * none, or NOMEM. Recursion is as deep as the tree. */
+/* Follows `rest`, which begins behind a slash; a NULL ptr means that the path has ended. Gives the number of the
+ * path, 0 for none, or NOMEM. Recursion is as deep as the tree. */
 static int32_t follow(const route_walk *walk, const fl_route_node *node, flamenco_str rest)
 {
     if (rest.ptr == NULL)

@@ -34,8 +34,8 @@ typedef struct fl_route_tree {
 
 /* What a path leads to. */
 typedef struct fl_route_match {
-    /* 200: operation and params are set. 204: the method is OPTIONS. 400: a bad escape or a NUL byte. 404: no such path, or
-     * not with this method. 405: the method is not offered, to be told with Allow. */
+    /* 200: operation and params are set. 204: the method is OPTIONS. 400: a bad escape or a NUL byte. 404: no such path,
+     * or not with this method. 405: the method is not offered, to be told with Allow. */
     int32_t status;
     uint32_t operation;
     uint32_t n_params;

@@ -31,10 +31,13 @@ static int32_t forgive_timeout(fl_call *call)
 /* The task's commands with the variables that this worker's platform needs. */
 static int32_t expand_commands(fl_call *call, flamenco_str commands, flamenco_str *out)
 {
-    fl_config_snapshot *config = fl_config_current(call->f->config);
-    int32_t rc = fl_variables_expand_commands(fl_config_variables(config), call->arena, FL_STR("workers"),
-                                              call->worker.platform, commands, out);
+    const fl_config_snapshot *config = fl_config_current(call->f->config);
+    int32_t rc = fl_variables_expand_commands(config->variables, call->arena, call->worker.platform, commands,
+                                              out);
     fl_config_unref(config);
+    /* Whatever it is, the store is not to blame: it must not be tried again as if it were. */
+    if (rc != FLAMENCO_OK && rc != FLAMENCO_E_NOMEM)
+        rc = flamenco_fail(call->err, FLAMENCO_E_INTERNAL, "the variables in the task's commands cannot be replaced");
     return rc;
 }
 

@@ -79,14 +79,18 @@ static int write_all(int fd, const char *data, size_t len)
     return 0;
 }
 
-/* Writes `text` to `path`, which is created or emptied, and syncs it. */
-static int32_t write_synced(const char *path, flamenco_str text, int flags, mode_t mode, flamenco_error *err)
+/* Writes `text` to `path` and syncs it. mode 0: an existing file is emptied and filled; else a new file is made, and what
+ * stood there is removed, so that nobody else's file or link is written to. */
+static int32_t write_synced(const char *path, flamenco_str text, mode_t mode, flamenco_error *err)
 {
     int32_t rc = FLAMENCO_OK;
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    if (mode != 0)
+        unlink(path);
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | (mode != 0 ? O_CREAT | O_EXCL : O_TRUNC), 0600);
     if (fd < 0)
         return fail_errno(err, "cannot write", path, errno);
-    if (mode != 0 && fchmod(fd, mode) != 0 && mode != 0600)
+    /* File systems without permissions refuse; the file is 0600 or as the mount wants it then. */
+    if (mode != 0 && fchmod(fd, mode) != 0 && errno != EPERM && errno != ENOTSUP)
         rc = fail_errno(err, "cannot set the permissions of", path, errno);
     else if (write_all(fd, text.ptr, (size_t)text.len) != 0 || fsync(fd) != 0)
         rc = fail_errno(err, "cannot write", path, errno);
@@ -144,7 +148,7 @@ static int32_t keep_backup(const char *path, flamenco_error *err)
         rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
         goto cleanup;
     }
-    rc = write_synced(tmp, fl_buf_str(&old), O_CREAT | O_TRUNC, 0600, err);
+    rc = write_synced(tmp, fl_buf_str(&old), 0600, err);
     if (rc != FLAMENCO_OK)
         goto cleanup;
     if (rename(tmp, bak) != 0) {
@@ -162,7 +166,7 @@ cleanup:
 static int32_t put_file(const char *path, const char *tmp, flamenco_str text, mode_t mode, flamenco_error *err)
 {
     struct stat st;
-    int32_t rc = write_synced(tmp, text, O_CREAT | O_TRUNC, mode, err);
+    int32_t rc = write_synced(tmp, text, mode, err);
     if (rc != FLAMENCO_OK) {
         unlink(tmp);
         return rc;
@@ -172,7 +176,7 @@ static int32_t put_file(const char *path, const char *tmp, flamenco_str text, mo
     int error = errno;
     unlink(tmp);
     if ((error == EBUSY || error == EXDEV) && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        return write_synced(path, text, O_TRUNC, 0, err);
+        return write_synced(path, text, 0, err);
     return fail_errno(err, "cannot replace", path, error);
 }
 

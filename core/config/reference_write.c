@@ -9,7 +9,7 @@
 #include "core/base/str.h"
 #include "core/base/timefmt.h"
 #include "core/base/utf8.h"
-#include "core/config/reference.h"
+#include "core/config/reference_internal.h"
 
 static int is_reserved_word(flamenco_str text)
 {
@@ -103,7 +103,7 @@ static void write_double_quoted(fl_buf *out, flamenco_str text)
     fl_buf_add_char(out, '"');
 }
 
-static void write_text(fl_buf *out, flamenco_str text, int flow)
+void fl_reference_yaml_text(fl_buf *out, flamenco_str text, int flow)
 {
     if (may_be_plain(text, flow)) {
         fl_buf_add_str(out, text);
@@ -141,19 +141,21 @@ static void write_scalar(fl_buf *out, const fl_reference *ref, int field)
         fl_buf_add(out, text, fl_duration_format(number, text));
         break;
     default:
-        write_text(out, fl_reference_text(ref, field), 0);
+        fl_reference_yaml_text(out, fl_reference_text(ref, field), 0);
         break;
     }
 }
 
-static void write_indent(fl_buf *out, int depth)
+static void write_indent(fl_buf *out, const char *lead, int depth)
 {
+    fl_buf_add_text(out, lead != NULL ? lead : "");
     for (int i = 0; i < depth; ++i)
         fl_buf_add_text(out, "  ");
 }
 
-/* Writes one field, opening the groups that the last field was not in. */
-static void write_field(fl_buf *out, const fl_reference *ref, int field, const char *last)
+/* Writes one field, opening the groups that the last field was not in. lead: in front of every line, NULL = none; with
+ * one, a comment tells what the field means. */
+static void write_field(fl_buf *out, const fl_reference *ref, int field, const char *last, const char *lead)
 {
     const char *key = fl_reference_fields[field].key, *rest = key;
     int depth = 0;
@@ -164,12 +166,16 @@ static void write_field(fl_buf *out, const fl_reference *ref, int field, const c
         }
     }
     for (const char *dot = strchr(rest, '.'); dot != NULL; dot = strchr(rest, '.')) {
-        write_indent(out, depth++);
+        write_indent(out, lead, depth++);
         fl_buf_add(out, rest, (size_t)(dot - rest));
         fl_buf_add_text(out, ":\n");
         rest = dot + 1;
     }
-    write_indent(out, depth);
+    if (lead != NULL) {
+        write_indent(out, depth > 0 ? lead : "", depth);
+        fl_buf_printf(out, "# %s\n", fl_reference_fields[field].doc);
+    }
+    write_indent(out, lead, depth);
     fl_buf_add_text(out, rest);
     fl_buf_add_text(out, ": ");
     write_scalar(out, ref, field);
@@ -182,14 +188,14 @@ static void write_value(fl_buf *out, const fl_reference_value *v)
     if (v->audience.len > 0) {
         fl_buf_add_text(out, lead);
         fl_buf_add_text(out, "audience: ");
-        write_text(out, v->audience, 0);
+        fl_reference_yaml_text(out, v->audience, 0);
         fl_buf_add_char(out, '\n');
         lead = "      ";
     }
     if (v->platform.len > 0) {
         fl_buf_add_text(out, lead);
         fl_buf_add_text(out, "platform: ");
-        write_text(out, v->platform, 0);
+        fl_reference_yaml_text(out, v->platform, 0);
         fl_buf_add_char(out, '\n');
         lead = "      ";
     }
@@ -199,14 +205,14 @@ static void write_value(fl_buf *out, const fl_reference_value *v)
         for (size_t i = 0; i < v->n_platforms; ++i) {
             if (i > 0)
                 fl_buf_add_text(out, ", ");
-            write_text(out, v->platforms[i], 1);
+            fl_reference_yaml_text(out, v->platforms[i], 1);
         }
         fl_buf_add_text(out, "]\n");
         lead = "      ";
     }
     fl_buf_add_text(out, lead);
     fl_buf_add_text(out, "value: ");
-    write_text(out, v->value, 0);
+    fl_reference_yaml_text(out, v->value, 0);
     fl_buf_add_char(out, '\n');
 }
 
@@ -220,7 +226,7 @@ static void write_variables(fl_buf *out, const fl_reference *ref)
     for (size_t i = 0; i < ref->n_variables; ++i) {
         const fl_reference_variable *v = &ref->variables[i];
         fl_buf_add_text(out, "  ");
-        write_text(out, v->name, 1);
+        fl_reference_yaml_text(out, v->name, 1);
         fl_buf_add_text(out, ":\n");
         if (v->is_twoway)
             fl_buf_add_text(out, "    is_twoway: true\n");
@@ -252,8 +258,28 @@ void fl_reference_yaml(const fl_reference *ref, const char *program, int64_t now
                   when, program);
     const char *last = "";
     for (int i = 0; i < FL_REFERENCE_FIELDS; ++i) {
-        write_field(out, ref, i, last);
+        write_field(out, ref, i, last, NULL);
         last = fl_reference_fields[i].key;
     }
     write_variables(out, ref);
+}
+
+void fl_reference_yaml_commented(fl_buf *out)
+{
+    fl_reference ref;
+    const char *last = "";
+    fl_reference_defaults(&ref);
+    for (int i = FL_REFERENCE_VERSION + 1; i < FL_REFERENCE_FIELDS; ++i) {
+        write_field(out, &ref, i, last, "#");
+        last = fl_reference_fields[i].key;
+    }
+    fl_buf_add_text(out, "# Variables for jobs; what stands here replaces a variable of the same name.\n");
+    fl_buf variables = { 0 };
+    write_variables(&variables, &ref);
+    flamenco_str rest = fl_buf_str(&variables), line;
+    while (!variables.failed && fl_str_split(&rest, '\n', &line))
+        if (line.len > 0)
+            fl_buf_printf(out, "#%.*s\n", FL_STR_ARGS(line));
+    out->failed |= variables.failed;
+    fl_buf_fini(&variables);
 }

@@ -5,7 +5,7 @@
 #include "core/http/internal.h"
 
 /* h2o encrypts what it gets in one call at once, into memory: over TLS it gets large bodies in pieces. */
-#define TLS_PIECE (256u * 1024)
+#define TLS_PIECE ((size_t)256 << 10)
 
 const char *fl_http_reason(int32_t status)
 {
@@ -173,7 +173,7 @@ static void write_answer(fl_msg *msg)
     if (length == 0 || fl_http_request_is_head(request)) {
         h2o_send(req, NULL, 0, H2O_SEND_STATE_FINAL);
     } else if (reply->flags & FL_HTTP_FILE) {
-        /* h2o sends no head before the first bytes, so a file that cannot be read at all still breaks the connection. */
+        /* h2o sends no head before the first bytes, so an unreadable file still breaks the connection. */
         request->msg.run = send_file_piece;
         fl_files_read(request);
     } else {

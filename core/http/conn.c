@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conn.c - accepts connections, counts them, pauses at the limit, and hands each to h2o, after the TLS handshake if there is
- * one. All on the loop's thread.
+ * conn.c - accepts connections, counts them, pauses at the limit, and hands each to h2o, after the TLS handshake if
+ * there is one. All on the loop's thread.
  */
 #include "core/http/internal.h"
 
@@ -61,7 +61,7 @@ void fl_conn_count_bytes(fl_conn *conn)
 
 void fl_conn_shutdown(fl_conn *conn)
 {
-    /* Never closed from here: h2o, or a thread that reads for it, may hold the descriptor. It finds the end by itself. */
+    /* Never closed from here: h2o, or a thread that reads for it, holds the descriptor. It finds the end by itself. */
     shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
 }
 
@@ -99,7 +99,7 @@ static void set_peer(fl_conn *conn, const struct sockaddr_storage *address)
     }
 }
 
-/* Hands a connection that speaks HTTP to h2o; bytes that have arrived are parsed at once. The seam: see fl_conn_state. */
+/* Hands a connection that speaks HTTP to h2o; bytes that came are parsed at once. The seam: see fl_conn_state. */
 static void begin_http(fl_conn *conn)
 {
     struct timeval now = *h2o_get_timestamp(&conn->loop->context, NULL, NULL);
@@ -144,10 +144,10 @@ void fl_conn_on_accept(h2o_socket_t *listener, const char *err)
     if (err != NULL)
         return;
     for (int i = 0; i < ACCEPTS_AT_ONCE; ++i) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
         socklen_t len = sizeof(address);
         if (atomic_fetch_add(&http->connections, 1) >= http->max_connections) {
-            atomic_fetch_sub(&http->connections, 1);
+            release_slot(http);
             loop->retry_accept_us = 0;
             fl_conn_pause(loop);
             return;
@@ -156,7 +156,7 @@ void fl_conn_on_accept(h2o_socket_t *listener, const char *err)
         int fd = accept4(h2o_socket_get_fd(listener), (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             int reason = errno;
-            atomic_fetch_sub(&http->connections, 1);
+            release_slot(http);
             if (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM) {
                 int64_t now = fl_http_now_us();
                 if (now >= loop->log_accept_us)
@@ -171,7 +171,7 @@ void fl_conn_on_accept(h2o_socket_t *listener, const char *err)
         if (conn == NULL) {
             fl_error("http", "no memory for a connection");
             close(fd);
-            atomic_fetch_sub(&http->connections, 1);
+            release_slot(http);
             return;
         }
         set_peer(conn, &address);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * head.c - see head.h. Two servers that disagree on where a request ends let one client speak in another's name, so what
- * could be read in two ways is refused.
+ * head.c - see head.h. Two servers that disagree on where a request ends let one client speak in another's name, so
+ * what could be read in two ways is refused.
  */
 #include "core/http/head.h"
 

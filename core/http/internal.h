@@ -2,9 +2,9 @@
  *
  * internal.h - what the files of core/http share. Not for anybody else: it shows h2o.
  *
- * WHO TOUCHES WHAT. A loop, its connections and everything of h2o belong to the loop's thread. Other threads send messages
- * (fl_msg) to the loop's inbox, which the loop empties after every h2o_evloop_run, when no h2o code is on the stack. The
- * few members that other threads do touch are _Atomic or under a lock named beside them.
+ * WHO TOUCHES WHAT. A loop, its connections and everything of h2o belong to the loop's thread. Other threads send
+ * messages (fl_msg) to the loop's inbox, which the loop empties after every h2o_evloop_run, when no h2o code is on the
+ * stack. The few members that other threads do touch are _Atomic or under a lock named beside them.
  */
 #ifndef FL_HTTP_INTERNAL_H
 #define FL_HTTP_INTERNAL_H
@@ -25,7 +25,7 @@ _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2, "written agains
 
 typedef struct fl_loop fl_loop;
 
-/* Something that another thread wants done on a loop. Embedded in what it is about, or allocated; `run` frees it then. */
+/* Something that another thread wants done on a loop. Embedded in what it is about, or allocated: `run` frees it. */
 typedef struct fl_msg {
     struct fl_msg *next;
     void (*run)(struct fl_msg *msg);
@@ -65,13 +65,18 @@ static inline void fl_link_remove(fl_link *link)
 
 /* Where a connection is.
  *
- * THE SEAM FOR STREAMED UPLOADS (libh2o-notes.md 10). Between two requests nothing of h2o but `sock->_cb.read` refers to
- * the connection. An interposer will install a read callback of its own in fl_conn_begin_http, keep h2o's in an `orig`
- * member, and be in state BOUNDARY until it has judged the head of the next request with fl_head_scan: not an upload -> H2O,
- * hand the socket back (`h2o_socket_read_start(sock, orig)`, then `orig(sock, NULL)`); an upload -> own states for the body.
- * The way back to BOUNDARY is after_request(), called when h2o disposes of a request: it may only link the connection to a
- * list of the loop, which fl_loop_after_run() visits when h2o_evloop_run has returned. Today the list is not needed: a
- * connection goes to H2O at once and stays there. The watchdog asks the state first, so new states get rules of their own. */
+ * THE SEAM FOR STREAMED UPLOADS (libh2o-notes.md 10). Between two requests nothing of h2o but `sock->_cb.read` refers
+ * to the connection, so whoever replaces that callback there gets the bytes first. Three places are made for it:
+ *  - begin_http (conn.c), the one door to h2o, for clear text and behind a TLS handshake: there the interposer installs
+ *    its callback, keeps h2o's as `orig`, and the connection is at the BOUNDARY. Its callback judges the next head with
+ *    fl_head_scan: no upload -> state H2O, h2o_socket_read_start(sock, orig), orig(sock, NULL), and the connection may
+ *    be gone; an upload -> states of its own until the body is stored, then the head alone is shown to h2o.
+ *  - on_dispose (request.c), called when h2o lets go of a request: it may only link the connection to a list of the
+ *    loop.
+ *  - after_run (loop.c), between two runs of h2o's loop: it visits that list, and where `sock->_cb.read == orig` and
+ *    the input is empty, the connection is at the BOUNDARY again. Today a connection goes to H2O at once and stays
+ *    there, and request.c judges the head when h2o has read the body, too. The watchdog asks the state before it asks
+ *    h2o, so that new states get rules of their own. */
 typedef enum fl_conn_state {
     FL_CONN_HANDSHAKE, /* TLS; sock->data is ours */
     FL_CONN_H2O, /* h2o reads heads and bodies, writes replies; sock->data is h2o's */
@@ -108,6 +113,7 @@ struct fl_http_request {
     atomic_int ended; /* answer, drop or upgrade was called */
     atomic_int hold_sent;
     int closing; /* [loop] the ending message has arrived */
+    fl_link pending; /* loop->pending, until it is destroyed */
     fl_link held;
     int is_held;
     void (*report)(void *ctx, fl_http_request *request, int alive);
@@ -138,10 +144,11 @@ struct fl_loop {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     h2o_multithread_receiver_t doorbell;
+    h2o_linklist_t never; /* timeouts that are switched off */
     h2o_socket_t **listeners;
     int listening, paused, phase;
     int64_t retry_accept_us, log_accept_us, next_tick_us;
-    fl_link conns, held, dirty; /* dirty: WebSockets with messages to write */
+    fl_link conns, pending, held, dirty; /* dirty: WebSockets with messages to write */
     uint64_t next_serial;
 
     pthread_mutex_t lock;

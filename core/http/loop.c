@@ -16,6 +16,8 @@ int64_t fl_http_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+#define LOG_PENDING 20
+
 /* ---- Inbox ----------------------------------------------------------------------------------------------------- */
 
 static void on_doorbell(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
@@ -111,6 +113,20 @@ static void close_listeners(fl_loop *loop)
     }
 }
 
+/* Names what keeps a stop from ending. */
+static void log_pending(fl_loop *loop)
+{
+    int64_t now = fl_http_now_us();
+    size_t n = 0;
+    for (fl_link *at = loop->pending.next; at != &loop->pending && n < LOG_PENDING; at = at->next, ++n) {
+        fl_http_request *request = FL_FROM(fl_http_request, pending, at);
+        if (request->req != NULL && atomic_load(&request->ended) == 0)
+            fl_error("http", "%s: %.*s %.*s is not answered after %.1f s", request->id,
+                     FL_STR_ARGS(fl_http_request_method(request)), FL_STR_ARGS(fl_http_request_path(request)),
+                     (double)(now - request->begin_us) / 1e6);
+    }
+}
+
 static void enter_phase(fl_loop *loop, int phase)
 {
     if (loop->phase < FL_PHASE_DRAIN && phase >= FL_PHASE_DRAIN) {
@@ -120,15 +136,17 @@ static void enter_phase(fl_loop *loop, int phase)
     }
     if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP)
         fl_ws_close_all(loop, 1001);
-    if (phase >= FL_PHASE_CUT)
+    if (phase >= FL_PHASE_CUT) {
+        log_pending(loop);
         for (fl_link *link = loop->conns.next; link != &loop->conns; link = link->next)
             fl_conn_shutdown(FL_FROM(fl_conn, link, link));
+    }
     loop->phase = phase;
 }
 
-/* What is to be done between two runs of h2o's loop, with none of its code on the stack. Returns whether h2o may have got
- * work that it does not know of until it runs again. */
-static int fl_loop_after_run(fl_loop *loop)
+/* What is to be done between two runs of h2o's loop, with none of its code on the stack. Returns whether h2o may have
+ * got work that it does not know of until it runs again. */
+static int after_run(fl_loop *loop)
 {
     int busy = 0, phase = atomic_load(&loop->http->phase);
     int64_t now = fl_http_now_us();
@@ -194,8 +212,8 @@ void *fl_loop_main(void *arg)
     fl_http *http = loop->http;
     int busy = 1;
 
-    /* All of h2o's per-loop state is made on the loop's own thread: its socket buffers come from a thread-local list, and
-     * a context made elsewhere would share that list with another loop. */
+    /* All of h2o's per-loop state is made on the loop's own thread: its socket buffers come from a thread-local list,
+     * and a context made elsewhere would share that list with another loop. */
     loop->self = pthread_self();
     loop->evloop = h2o_evloop_create();
     if (loop->evloop == NULL) {
@@ -206,6 +224,11 @@ void *fl_loop_main(void *arg)
         return NULL;
     }
     h2o_context_init(&loop->context, loop->evloop, &http->globalconf);
+    /* h2o has one clock for idle, head and body together, by the wall clock; the watchdog has better ones. Moved from
+     * the loop's list of timeouts to one that nobody visits, it never runs, whatever happens to the time of day. */
+    h2o_linklist_init_anchor(&loop->never);
+    h2o_linklist_unlink(&loop->context.http1.req_timeout._link);
+    h2o_linklist_insert(&loop->never, &loop->context.http1.req_timeout._link);
     loop->accept.ctx = &loop->context;
     loop->accept.hosts = http->globalconf.hosts;
     h2o_multithread_register_receiver(loop->context.queue, &loop->doorbell, on_doorbell);
@@ -220,7 +243,7 @@ void *fl_loop_main(void *arg)
         int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);
         /* -1 is EINTR, which cannot come with all signals blocked, and does no harm. */
         h2o_evloop_run(loop->evloop, wait_ms);
-        busy = fl_loop_after_run(loop);
+        busy = after_run(loop);
     }
     dispose_context(loop);
     report_ended(http);
@@ -231,7 +254,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
 {
     loop->http = http;
     loop->index = index;
-    loop->listeners = calloc(http->n_listeners, sizeof(loop->listeners[0]));
+    loop->listeners = calloc(http->n_listeners, sizeof(h2o_socket_t *));
     if (loop->listeners == NULL)
         return FLAMENCO_E_NOMEM;
     if (pthread_mutex_init(&loop->lock, NULL) != 0) {
@@ -240,6 +263,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
         return FLAMENCO_E_NOMEM;
     }
     fl_link_init(&loop->conns);
+    fl_link_init(&loop->pending);
     fl_link_init(&loop->held);
     fl_link_init(&loop->dirty);
     return FLAMENCO_OK;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * request.c - makes a request of what h2o parsed, hands it to the caller, and destroys it when h2o has done with it. While
- * a request is pending h2o neither reads from its connection nor runs a timer for it, so its texts and its body stay where
- * h2o has put them, and any thread may read them.
+ * request.c - makes a request of what h2o parsed, hands it to the caller, and destroys it when h2o has done with it.
+ * While a request is pending h2o neither reads from its connection nor runs a timer for it, so its texts and its body
+ * stay where h2o has put them, and any thread may read them.
  */
 #include "core/http/internal.h"
 
@@ -22,6 +22,7 @@ void fl_request_finish(fl_http_request *request)
 {
     fl_loop *loop = request->loop;
     fl_hold_release(request);
+    fl_link_remove(&request->pending);
     if (request->user_destroy != NULL)
         request->user_destroy(request->user);
     fl_shared_unref(request->reply.body);
@@ -66,8 +67,8 @@ static void on_dispose(void *data)
     request->conn = NULL;
 }
 
-/* Joins folded lines to the header that they continue. h2o leaves them in the list with a name of no letters (a NULL one,
- * unless there is a body), which no real header has. */
+/* Joins folded lines to the header that they continue. h2o leaves them in the list with a name of no letters (a NULL
+ * one, unless there is a body), which no real header has. */
 static void join_folded(h2o_req_t *req)
 {
     h2o_headers_t *list = &req->headers;
@@ -107,6 +108,7 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     request->conn = conn;
     request->req = req;
     request->begin_us = fl_http_now_us();
+    fl_link_add(&loop->pending, &request->pending);
     fl_link_init(&request->held);
     request->id_len = (size_t)snprintf(request->id, sizeof(request->id), "%s%x-%llx", loop->http->id_prefix,
                                        loop->index, (unsigned long long)++loop->next_request);

@@ -12,9 +12,6 @@
 #include <unistd.h>
 
 #define MAX_LOOPS 256
-/* h2o's own limit covers idle, head and body with one clock. It is set out of the way (years; a longer one underflows and
- * fires at once), and the watchdog does its work. */
-#define NEVER_MS (10ull * 365 * 24 * 3600 * 1000)
 /* After the deadline of a stop: what a connection takes to notice that it was cut. */
 #define CUT_GRACE_US 200000
 
@@ -23,7 +20,7 @@ void fl_http_config_init(fl_http_config *config)
     *config = (fl_http_config){
         .max_connections = 50000,
         .head_timeout_us = 10 * 1000000ll,
-        .idle_us = 15 * 60 * 1000000ll,
+        .idle_us = 15ll * 60 * 1000000,
         .body_stall_us = 60 * 1000000ll,
         .body_min_rate = 1024,
         .write_timeout_us = 60 * 1000000ll,
@@ -50,7 +47,7 @@ static void set_limits(fl_http *http)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
         uint64_t room = files.rlim_cur > 1024 ? files.rlim_cur - 512 : files.rlim_cur / 2;
         if (room < http->max_connections) {
-            fl_warn("http", "at most %llu connections instead of %u: limit of open files", (unsigned long long)room,
+            fl_info("http", "at most %llu connections instead of %u: limit of open files", (unsigned long long)room,
                     http->max_connections);
             http->max_connections = (uint32_t)room;
         }
@@ -97,7 +94,6 @@ static void set_up_h2o(fl_http *http)
     conf->server_name = h2o_iovec_init(NULL, 0);
     conf->max_request_entity_size = (size_t)http->config.max_body;
     conf->http1.upgrade_to_http2 = 0;
-    conf->http1.req_timeout = NEVER_MS;
     /* Without HTTP/2, h2o_context_request_shutdown would leave a timer behind that dispose stumbles over. */
     conf->http2.callbacks.request_shutdown = NULL;
     host = h2o_config_register_host(conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);

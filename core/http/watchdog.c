@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * watchdog.c - time limits on what clients send, looked at once a tick. h2o has one clock for idle, head and body together,
- * which would cut a healthy slow upload; it is switched off. A connection is never closed from here but shut down: h2o
- * reads the end and closes it in order. What clients do not read is TCP_USER_TIMEOUT's business (listen.c).
+ * watchdog.c - time limits on what clients send, looked at once a tick. h2o has one clock for idle, head and body
+ * together, which would cut a healthy slow upload; it is switched off (loop.c). A connection is never closed from here
+ * but shut down: h2o reads the end and closes it in order. What clients do not read is TCP_USER_TIMEOUT's business
+ * (listen.c).
  */
 #include "core/http/internal.h"
 
@@ -113,8 +114,9 @@ static int close_if_idle(h2o_req_t *req, void *data)
 {
     fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
     (void)data;
+    /* Only the reading side: a request that the kernel has taken already is still read, and answered. */
     if (h2o_socket_is_reading(conn->sock) && req->version == 0 && conn->sock->input->size == 0)
-        fl_conn_shutdown(conn);
+        shutdown(h2o_socket_get_fd(conn->sock), SHUT_RD);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ws.c - WebSockets on h2o's glue to wslay. Whatever other threads, or a callback, want of a connection comes as a message
- * to its loop: so nothing is written or closed while wslay is on the stack, which it does not survive.
+ * ws.c - WebSockets on h2o's glue to wslay. Whatever other threads, or a callback, want of a connection comes as a
+ * message to its loop: so nothing is written or closed while wslay is on the stack, which it does not survive.
  */
 #include "core/http/internal.h"
 

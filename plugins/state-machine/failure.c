@@ -12,9 +12,9 @@ typedef struct failure {
     flamenco_task *task;
     const flamenco_worker *worker;
     flamenco_str activity;
-    uint64_t n_task;   /* workers that failed this task */
+    uint64_t n_task; /* workers that failed this task */
     uint64_t n_worker; /* tasks of this job and type that this worker failed */
-    uint64_t n_left;   /* workers that could still run the task */
+    uint64_t n_left; /* workers that could still run the task */
 } failure;
 
 static uint64_t read_threshold(const fl_sm *sm, const char *key)
@@ -77,8 +77,8 @@ static int32_t fail_job(failure *f, flamenco_error *err)
 /* Blocks the worker, and gives others another try at what it failed in this job. */
 static int32_t block_worker(failure *f, flamenco_error *err)
 {
-    int32_t rc = flamenco_persist_blocklist_add(&f->sm->persist, f->cx, f->task->job_key, f->worker->key, f->task->type,
-                                                err);
+    int32_t rc =
+        flamenco_persist_blocklist_add(&f->sm->persist, f->cx, f->task->job_key, f->worker->key, f->task->type, err);
     if (rc == FLAMENCO_OK)
         rc = count_capable(f, err);
     if (rc != FLAMENCO_OK || f->n_left == 0)
@@ -112,8 +112,10 @@ int32_t fl_sm_task_failed(void *self, flamenco_cx *cx, flamenco_task *task, cons
     }
     if (f.n_task >= fail_at)
         return fail_hard(&f, err);
-    rc = count_capable(&f, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
+    if (f.n_left == 0) {
+        rc = count_capable(&f, err);
+        if (rc != FLAMENCO_OK)
+            return rc;
+    }
     return f.n_left == 0 ? fail_job(&f, err) : fail_softly(&f, fail_at, err);
 }

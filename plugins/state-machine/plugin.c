@@ -91,8 +91,13 @@ static const flamenco_setting setting_single_step_limit = {
     .doc = "A job of up to so many tasks is changed in one step.",
 };
 static const flamenco_setting *const settings[] = {
-    &setting_blocklist_threshold, &setting_softfail_count, &setting_failed_percentage, &setting_capable_seen_within,
-    &setting_bulk_step,           &setting_single_step_limit, NULL,
+    &setting_blocklist_threshold,
+    &setting_softfail_count,
+    &setting_failed_percentage,
+    &setting_capable_seen_within,
+    &setting_bulk_step,
+    &setting_single_step_limit,
+    NULL,
 };
 
 static int32_t create(const flamenco_host *host, void **self_out, flamenco_error *err)
@@ -150,18 +155,9 @@ static void destroy(void *self)
 }
 
 static const flamenco_plugin plugin = {
-    FLAMENCO_PLUGIN_INIT,
-    .id = "state-machine",
-    .version = "1.0",
-    .licence = "Apache-2.0",
-    .provides = provides,
-    .needs = needs,
-    .settings = settings,
-    .create = create,
-    .configure = configure,
-    .start = start,
-    .stop = stop,
-    .destroy = destroy,
+    FLAMENCO_PLUGIN_INIT,   .id = "state-machine", .version = "1.0",     .licence = "Apache-2.0",
+    .provides = provides,   .needs = needs,        .settings = settings, .create = create,
+    .configure = configure, .start = start,        .stop = stop,         .destroy = destroy,
 };
 
 const flamenco_plugin *flamenco_plugin_query(void)

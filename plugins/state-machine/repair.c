@@ -45,7 +45,8 @@ static int32_t repair_job(fl_sm *sm, flamenco_cx *cx, int64_t job_key, flamenco_
     char id[37];
     sm->host->uuid_format(&job.uuid, id);
     /* A long change goes on where it broke off, one step a call. */
-    const int is_long = job.n_tasks > sm->single_step_limit && fl_sm_count(job.counts, fl_sm_bulk_of(&job).from_mask) > 0;
+    const int is_long =
+        job.n_tasks > sm->single_step_limit && fl_sm_count(job.counts, fl_sm_bulk_of(&job).from_mask) > 0;
     if (is_long || job.status == FLAMENCO_JOB_FAILED) {
         rc = fl_sm_job_advance(sm, cx, job_key, err);
         if (rc == FLAMENCO_AGAIN)

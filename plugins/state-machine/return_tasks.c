@@ -46,10 +46,9 @@ static int32_t return_one(fl_sm *sm, flamenco_cx *cx, const flamenco_uuid *uuid,
         rc = flamenco_persist_job_counts(&sm->persist, cx, task.job_key, &counts, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    const int paused =
-        counts.job_status == FLAMENCO_JOB_PAUSE_REQUESTED || counts.job_status == FLAMENCO_JOB_PAUSED;
-    rc = fl_sm_format(sm, cx, &activity, err, "Manager %s this task: %.*s", paused ? "paused" : "queued", (int)reason.len,
-                      reason.len > 0 ? reason.ptr : "");
+    const int paused = counts.job_status == FLAMENCO_JOB_PAUSE_REQUESTED || counts.job_status == FLAMENCO_JOB_PAUSED;
+    rc = fl_sm_format(sm, cx, &activity, err, "Manager %s this task: %.*s", paused ? "paused" : "queued",
+                      (int)reason.len, reason.len > 0 ? reason.ptr : "");
     if (rc == FLAMENCO_OK)
         rc = fl_sm_task_set_status(sm, cx, &task, paused ? FLAMENCO_TASK_PAUSED : FLAMENCO_TASK_QUEUED, activity, err);
     return rc == FLAMENCO_OK ? fl_sm_log_line(sm, cx, &task, activity, err) : rc;

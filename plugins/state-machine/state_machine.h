@@ -33,7 +33,7 @@ typedef struct fl_sm {
     int64_t capable_seen_within_us;
     fl_sm_cursor cursors[FL_SM_CURSORS];
     uint32_t next_cursor;
-    pthread_mutex_t lock;      /* guards chains: the host may destroy a step on any thread */
+    pthread_mutex_t lock; /* guards chains: the host may destroy a step on any thread */
     struct fl_sm_chain *chains; /* the steps that wait in the host's queue, at most one per job */
 } fl_sm;
 
@@ -41,7 +41,7 @@ typedef struct fl_sm {
 
 /* Formats a text into the arena of cx. NOMEM. */
 __attribute__((format(printf, 5, 6))) int32_t fl_sm_format(const fl_sm *sm, flamenco_cx *cx, flamenco_str *out,
-                                                          flamenco_error *err, const char *fmt, ...);
+                                                           flamenco_error *err, const char *fmt, ...);
 /* Copies a text into the arena of cx. NOMEM. */
 int32_t fl_sm_copy(const fl_sm *sm, flamenco_cx *cx, flamenco_str text, flamenco_str *out, flamenco_error *err);
 /* Queues a line of the manager's own for the task's log. */
@@ -68,7 +68,7 @@ int32_t fl_sm_task_timed_out(void *self, flamenco_cx *cx, flamenco_task *task, f
 
 /* What a task's new status means for its job. */
 typedef struct fl_sm_ripple {
-    uint32_t to;        /* FLAMENCO_JOB_*, or FL_SM_NO_CHANGE */
+    uint32_t to; /* FLAMENCO_JOB_*, or FL_SM_NO_CHANGE */
     const char *reason; /* for people */
 } fl_sm_ripple;
 

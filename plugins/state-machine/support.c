@@ -46,7 +46,8 @@ int32_t fl_sm_copy(const fl_sm *sm, flamenco_cx *cx, flamenco_str text, flamenco
     return FLAMENCO_OK;
 }
 
-int32_t fl_sm_log_line(const fl_sm *sm, flamenco_cx *cx, const flamenco_task *task, flamenco_str line, flamenco_error *err)
+int32_t fl_sm_log_line(const fl_sm *sm, flamenco_cx *cx, const flamenco_task *task, flamenco_str line,
+                       flamenco_error *err)
 {
     return check_effect(sm->host->task_log(cx, &task->job_uuid, &task->uuid, 1, line), "a log line", err);
 }

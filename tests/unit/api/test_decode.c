@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_decode.c - what requests are refused and what comes out of the others: the tables of api-behaviour 2.1 to 2.5 and
- * shaman 3.1.
+ * test_decode.c - what requests are refused and what comes out of the others: the tables of api-behaviour 2.1 to 2.5
+ * and shaman 3.1.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -526,7 +526,7 @@ static void long_texts_are_fine(void **state)
     size_t size = 10u << 20;
     char *body = malloc(size + 20);
     assert_non_null(body);
-    memcpy(body, "{\"log\":\"", 8);
+    snprintf(body, size + 20, "{\"log\":\"");
     memset(body + 8, 'x', size);
     memcpy(body + 8 + size, "\"}", 3);
     fl_arena *arena = fl_arena_create(0);
@@ -547,7 +547,7 @@ static void messages_show_wrong_values_safely(void **state)
     char body[4000] = "{\"status\":\"";
     size_t len = strlen(body);
     for (; len < 3000; len += 3)
-        memcpy(body + len, "\xE2\x82\xAC", 3);
+        snprintf(body + len, 4, "\xE2\x82\xAC");
     memcpy(body + len, "\\n\\u0000\",\"reason\":\"\"}", 23);
     fl_arena *arena = fl_arena_create(0);
     fl_api_raw raw = request(JSON_TYPE, body);
@@ -560,6 +560,15 @@ static void messages_show_wrong_values_safely(void **state)
     raw.body = FL_STR("{\"status\":\"a\\u0000\\nb\",\"reason\":\"\"}");
     assert_int_equal(api_decode_set_job_status(&raw, arena, &in, &problem), FLAMENCO_E_INVALID);
     assert_non_null(strstr(problem.text, "not \"a??b\""));
+    /* Parser errors show a piece of the body. */
+    for (size_t cut = 0; cut < 3; ++cut) {
+        len = (size_t)snprintf(body, sizeof(body), "{\"a\": %.*s", (int)cut, "xx");
+        for (; len < 900; len += 3)
+            snprintf(body + len, 4, "\xE2\x82\xAC");
+        raw.body = flamenco_text(body);
+        assert_int_equal(api_decode_set_job_status(&raw, arena, &in, &problem), FLAMENCO_E_INVALID);
+        assert_true(fl_str_is_utf8(flamenco_text(problem.text)));
+    }
     /* A long key in the pointer. */
     len = (size_t)snprintf(body, sizeof(body),
                            "{\"name\":\"\",\"type\":\"\",\"submitter_platform\":\"\",\"metadata\":{\"");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_document.c - tests that follow from the API's document alone; the tables are made by make_vectors.py.
- * With the argument --samples it writes every schema once with all fields and once with none, for check_samples.py: one line
- * each of name, "full" or "empty", and JSON.
+ * test_document.c - tests that follow from the API's document alone; the tables are made by make_vectors.py. With
+ * the argument --samples it writes every schema once with all fields and once with none, for check_samples.py: one
+ * line each of name, "full" or "empty", and JSON.
  */
 #include <stdarg.h>
 #include <stddef.h>

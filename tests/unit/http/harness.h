@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * harness.h - a real server on 127.0.0.1, and raw sockets as its clients. Requests whose path begins with /now are answered
- * on the loop; all others wait in a list for the test to take them. Nothing asserts here: helpers return what they found.
+ * harness.h - a real server on 127.0.0.1, and raw sockets as its clients. Requests whose path begins with /now are
+ * answered on the loop; all others wait in a list for the test to take them. Nothing asserts here: helpers return what
+ * they found.
  */
 #ifndef TEST_HTTP_HARNESS_H
 #define TEST_HTTP_HARNESS_H
@@ -27,6 +28,7 @@ typedef struct harness {
     uint64_t last_in, last_out;
     int alive_reports, last_alive;
     uint64_t body_limit;
+    int blocked, unblock;
     /* WebSocket events, one letter each: o(pen) t(ext) b(inary) c(lose) */
     char ws_events[64];
     size_t n_ws_events;
@@ -47,7 +49,7 @@ fl_http_request *harness_take(harness *h);
 /* Waits until *counter, a member of h, is at least n. Returns 1, or 0 after PATIENCE_MS. */
 int harness_wait(harness *h, const unsigned *counter, unsigned n);
 int harness_wait_gone(harness *h, size_t n);
-int harness_wait_reports(harness *h, int n);
+int harness_wait_int(harness *h, const int *counter, int n);
 int harness_wait_ws(harness *h, size_t n);
 void harness_report(void *ctx, fl_http_request *request, int alive);
 
@@ -81,7 +83,7 @@ int client_open(client *c, int port);
 void client_close(client *c);
 int client_send(client *c, const char *bytes, size_t len); /* all of it; 0, or -1 */
 int client_say(client *c, const char *text);
-/* Reads a response with Content-Length, or without a body when no_body. Returns 0; -1 when the connection ends before. */
+/* Reads a response with Content-Length, or without a body when no_body. Returns 0; -1: the connection ended before. */
 int client_read(client *c, response *r, int no_body);
 /* Tells whether the connection ends without another byte. */
 int client_is_closed(client *c);

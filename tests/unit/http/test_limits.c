@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_limits.c - time limits, the limit of connections, and what an idle connection costs. The limits are short here; a
- * test waits for the server to act, never for a time of its own.
+ * test_limits.c - time limits, the limit of connections, and what an idle connection costs. The limits are short here;
+ * a test waits for the server to act, never for a time of its own.
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -313,6 +313,23 @@ static void broken_requests_get_a_bare_400(void **state)
     }
 }
 
+static void strange_targets_arrive_as_sent(void **state)
+{
+    static const char *const targets[] = { "*",          "http://other/x?y", "a:1",      "?x",        "/%zz%00%2F..%2f",
+                                           "/../../etc", "//x//y",           "/a?b?c#d", "/\xc3\xa9", "/a/./b" };
+    (void)state;
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); ++i) {
+        char text[128];
+        snprintf(text, sizeof(text), "OPTIONS %s HTTP/1.1\r\nHost: x\r\n\r\n", targets[i]);
+        assert_int_equal(client_say(&c, text), 0);
+        fl_http_request *request = harness_take(&h);
+        assert_non_null(request);
+        assert_str(fl_http_request_target(request), targets[i]);
+        answer_text(request, "ok");
+        assert_int_equal(client_read(&c, &r, 0), 0);
+    }
+}
+
 static void an_oversized_head_gets_400(void **state)
 {
     char line[1024];
@@ -383,16 +400,24 @@ static void a_gzipped_body_says_so(void **state)
     assert_memory_equal(r.body, "\x1f\x8b", 2);
 }
 
+static char file_byte(size_t at)
+{
+    return (char)(at * 7 + at / 256);
+}
+
 static int make_file(size_t len)
 {
+    char block[4096];
     char path[] = "file-reply-XXXXXX";
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
         return -1;
     unlink(path);
-    for (size_t i = 0; i < len; ++i) {
-        char byte = (char)(i * 7 + i / 256);
-        if (write(fd, &byte, 1) != 1)
+    for (size_t at = 0; at < len; at += sizeof(block)) {
+        size_t n = len - at < sizeof(block) ? len - at : sizeof(block);
+        for (size_t i = 0; i < n; ++i)
+            block[i] = file_byte(at + i);
+        if (write(fd, block, n) != (ssize_t)n)
             break;
     }
     return fd;
@@ -418,7 +443,7 @@ static void a_file_range_is_sent_in_pieces(void **state)
         c.len = 0;
         assert_true(n > 0);
         for (ssize_t i = 0; i < n; ++i, ++total)
-            assert_int_equal(bytes[i], (char)((total + 1000) * 7 + (total + 1000) / 256));
+            assert_int_equal(bytes[i], file_byte(total + 1000));
     }
     assert_int_equal(total, 200000);
     assert_int_equal(client_say(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
@@ -532,6 +557,7 @@ int main(void)
         T(http_1_0_closes_behind_the_answer),
         T(ambiguous_framing_is_refused_and_the_connection_closed),
         T(broken_requests_get_a_bare_400),
+        T(strange_targets_arrive_as_sent),
         T(an_oversized_head_gets_400),
         T(a_body_above_the_limit_gets_413),
         T(headers_are_copied_and_unclean_ones_left_out),
