@@ -244,7 +244,7 @@ static void damage_is_found(void **state)
         { "UPDATE job_hot SET status=2; UPDATE job_count SET n=(status=2)", "groups too many" },
         { "UPDATE job_count SET n=7 WHERE status=3", "pause-requested" },
         { "DELETE FROM task WHERE id=1", "missing" },
-        { "DELETE FROM job_hot", "no state" },
+        { "DELETE FROM job_hot; UPDATE job_count SET n=0", "no state" },
         { "PRAGMA foreign_keys=OFF; INSERT INTO worker_tag(worker,tag) VALUES(8,9)", "foreign_key" },
         { "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage=(SELECT rootpage FROM sqlite_schema WHERE"
           " name='dep') WHERE name='runq'",
