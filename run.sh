@@ -116,26 +116,9 @@ find_address()
     esac
 }
 
-port_answers()
-{
-    (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null
-}
-
-# Asks the manager whether it is ready: the start-up is over, and what it needs works.
-is_ready()
-{
-    local line
-    exec 3<>"/dev/tcp/$host/$port" || return 1
-    printf 'GET /health/ready HTTP/1.0\r\n\r\n' >&3
-    IFS= read -r -t 2 line <&3 || line=''
-    exec 3<&- 3>&-
-    [[ $line == "HTTP/1."?" 200 "* ]]
-}
-
 manager_pid='' farm_pid='' stopping=0
 
-# Signals go to the children once each: they run in sessions of their own, so that the terminal's Ctrl-C reaches only this
-# script. (A manager that gets two signals gives up its orderly stop.)
+# Each signal goes on to the children once: a manager that gets two gives up its orderly stop.
 on_signal()
 {
     stopping=1
@@ -144,29 +127,6 @@ on_signal()
     elif [[ -n $manager_pid ]]; then
         kill -TERM "$manager_pid" 2>/dev/null
     fi
-}
-
-# start_child COMMAND...: runs it beside the script. It ends with the script, even when that one is killed.
-start_child()
-{
-    exec setsid setpriv --pdeathsig TERM -- "$@"
-}
-
-# Waits for a process to end, whatever signals come in between. Returns its exit code.
-await()
-{
-    local code
-    while :; do
-        wait "$1" 2>/dev/null # bash would tell of every killed child
-        code=$?
-        kill -0 "$1" 2>/dev/null || break
-    done
-    # Above 128 it may be the signal that ended the wait; bash still knows how the process ended.
-    if ((code > 128)); then
-        wait "$1" 2>/dev/null
-        code=$?
-    fi
-    return "$code"
 }
 
 stop_manager()
@@ -193,7 +153,7 @@ report_death()
 await_ready()
 {
     local end=$((SECONDS + 60)) code
-    until is_ready 2>/dev/null; do
+    until is_ready "$host" "$port"; do
         if ! kill -0 "$manager_pid" 2>/dev/null; then
             await "$manager_pid"
             code=$?
@@ -248,7 +208,7 @@ find_address
 url="http://$host:$port"
 [[ $host == *:* ]] && url="http://[$host]:$port"
 [[ $host == 127.0.0.1 ]] && url="http://localhost:$port"
-if port_answers; then
+if port_answers "$host" "$port"; then
     die "port $port is in use already, maybe by another manager. Choose another one: ./run.sh --port $((port + 1))"
 fi
 

@@ -26,6 +26,7 @@ ROUTES = [
     ("GET", r"/api/v3/jobs/([0-9a-f-]{36})", "fetch_job"),
     ("GET", r"/api/v3/jobs/([0-9a-f-]{36})/tasks", "fetch_tasks"),
     ("POST", r"/api/v3/jobs/([0-9a-f-]{36})/setstatus", "set_job_status"),
+    ("POST", r"/api/v3/jobs/([0-9a-f-]{36})/setpriority", "set_priority"),
     ("POST", r"/api/v3/tasks/([0-9a-f-]{36})/setstatus", "set_task_status"),
     ("GET", r"/api/v3/worker-mgt/workers", "workers"),
     ("POST", r"/api/v3/worker-mgt/workers/([0-9a-f-]{36})/setstatus", "set_worker_status"),
@@ -278,20 +279,33 @@ class MockManager:
                 if task["status"] in ("active", "queued", "soft-failed"):
                     task["status"] = "canceled"
             job["status"] = "canceled"
+        elif body["status"] == "pause-requested":
+            for task in tasks:
+                if task["status"] in ("queued", "soft-failed"):
+                    task["status"] = "paused"
+            job["status"] = "pause-requested" if any(t["status"] == "active" for t in tasks) else "paused"
         elif body["status"] == "requeueing":
             everything = job["status"] == "completed"
             for task in tasks:
                 if everything or task["status"] not in ("completed", "active"):
                     task["status"] = "queued"
+                    task["steps_completed"] = 0
+                    task.pop("failed_by", None)
             job["status"] = "completed" if all(t["status"] == "completed" for t in tasks) else "queued"
         else:
             self.problems.append(f"job status {body['status']}")
         self.lock.notify_all()
         return 204, None
 
+    def do_set_priority(self, body, job_id):
+        return 204, None
+
     def do_set_task_status(self, body, task_id):
         task = self.tasks[task_id]
         task["status"] = body["status"]
+        if body["status"] == "queued":
+            task["steps_completed"] = 0
+            task.pop("failed_by", None)
         if body["status"] == "queued" and self.jobs[task["job"]]["status"] == "completed":
             self.jobs[task["job"]]["status"] = "queued"
         self.ripple(task)
@@ -299,10 +313,16 @@ class MockManager:
         return 204, None
 
     def ripple(self, task):
+        """What a task's new status does to its job."""
         job = self.jobs[task["job"]]
         statuses = [t["status"] for t in self.job_tasks(job["id"])]
         if all(s == "completed" for s in statuses):
             job["status"] = "completed"
+        elif job["status"] == "pause-requested":
+            if task["status"] == "soft-failed":
+                task["status"] = "paused"
+            if "active" not in statuses:
+                job["status"] = "paused"
         elif task["status"] == "failed" and statuses.count("failed") * 10 >= len(statuses):
             job["status"] = "failed"
             for other in self.job_tasks(job["id"]):
@@ -340,7 +360,10 @@ class MockManager:
     def return_tasks(self, worker):
         for task in self.tasks.values():
             if task["status"] == "active" and task["worker"] == worker["uuid"]:
-                task["status"] = "queued"
+                stopped = self.jobs[task["job"]]["status"] in ("paused", "pause-requested")
+                task["status"] = "paused" if stopped else "queued"
+                task["steps_completed"] = 0
+                self.ripple(task)
         self.lock.notify_all()
 
     def do_sign_off(self, worker, _):

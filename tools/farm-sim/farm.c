@@ -199,8 +199,7 @@ void fl_farm_sign_off(fl_farm *farm, fl_loop_on_timer done, void *ctx)
     farm->on_quiet_ctx = ctx;
     for (uint32_t i = 0; i < farm->workers_len; i++)
         fl_worker_stop(farm->workers[i]);
-    fl_timer_init(&farm->quiet_timer, check_quiet, farm);
-    fl_timer_start(farm->loop, &farm->quiet_timer, 0);
+    fl_timer_restart(farm->loop, &farm->quiet_timer, check_quiet, farm, 0);
 }
 
 void fl_farm_log(const fl_farm *farm, const struct fl_worker *w, const char *fmt, ...)

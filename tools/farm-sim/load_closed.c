@@ -43,8 +43,7 @@ static void send_step(void *ctx);
 
 static void later(fl_worker *w, fl_loop_on_timer fn, int64_t delay_us)
 {
-    fl_timer_init(&w->timer, fn, w);
-    fl_timer_start(w->farm->loop, &w->timer, delay_us);
+    fl_timer_restart(w->farm->loop, &w->timer, fn, w, delay_us);
 }
 
 static void on_step_reply(void *ctx, const fl_reply *reply)

@@ -114,6 +114,13 @@ void fl_timer_stop(fl_loop *loop, fl_timer *timer)
     sift_down(loop, last->place);
 }
 
+bool fl_timer_restart(fl_loop *loop, fl_timer *timer, fl_loop_on_timer fn, void *ctx, int64_t delay_us)
+{
+    fl_timer_stop(loop, timer);
+    fl_timer_init(timer, fn, ctx);
+    return fl_timer_start(loop, timer, delay_us);
+}
+
 static void run_due_timers(fl_loop *loop)
 {
     int64_t now = fl_now_us();

@@ -288,6 +288,8 @@ static void set_defaults(fl_options *o)
         o->jobs = soak ? 4 : o->scenario == FL_LOAD_SUBMIT_ONLY ? 0 : 1;
     if (o->timeout_us < 0)
         o->timeout_us = (soak ? 120 : 600) * INT64_C(1000000);
+    if (soak)
+        o->can_restart = true;
     if (o->fail_rate < 0)
         o->fail_rate = soak ? 0.02 : 0;
     if (!o->job_type)

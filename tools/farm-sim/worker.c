@@ -53,15 +53,14 @@ static void enter(fl_worker *w, fl_phase phase)
 
 static void pause_us(fl_worker *w, fl_loop_on_timer then, int64_t delay_us)
 {
-    fl_timer_init(&w->timer, then, w);
-    fl_timer_start(w->farm->loop, &w->timer, delay_us);
+    fl_timer_restart(w->farm->loop, &w->timer, then, w, delay_us);
 }
 
 void fl_worker_send(fl_worker *w, fl_request *request, fl_on_reply fn)
 {
     const fl_hooks *hooks = &w->farm->hooks;
     if (hooks->choose_cut)
-        request->cut = hooks->choose_cut(hooks->ctx, &request->cut_after_us);
+        request->cut = hooks->choose_cut(hooks->ctx, request->op, &request->cut_after_us);
     int rc = fl_conn_send(w->conn, request, fn, w);
     if (rc < 0) {
         fprintf(stderr, "farm-sim: %s: cannot send a request: %s\n", w->name, strerror(-rc));
@@ -273,6 +272,7 @@ static void on_asked(void *ctx, const fl_reply *reply)
     fl_worker *w = ctx;
     const fl_hooks *hooks = &w->farm->hooks;
     enter(w, FL_PHASE_AWAKE);
+    w->refusals = reply->status == 409 ? w->refusals + 1 : 0;
     if (reply->status == 200) {
         json_t *task = parse_reply(reply);
         if (is_task(task)) {
@@ -466,6 +466,7 @@ void fl_worker_destroy(fl_worker *w)
 void fl_worker_start(fl_worker *w)
 {
     *w->problem = 0;
+    w->refusals = 0;
     w->restart = false;
     w->registered_now = false;
     if (!fl_farm_find_credentials(w->farm, w->name, w->uuid, w->secret)) {
