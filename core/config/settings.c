@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/base/timefmt.h"
@@ -181,7 +182,9 @@ static flamenco_str get_place(const void *c, const char *key)
 
 typedef struct maker {
     fl_settings *s;
-    const fl_settings_source *source;
+    const fl_plugin_entry *entry;
+    const char *member; /* messages speak of plugins.MEMBER.settings.KEY */
+    fl_config *config;
     fl_config_problems *problems;
     int32_t rc;
 } maker;
@@ -193,7 +196,7 @@ __attribute__((format(printf, 3, 4))) static void fail_at(maker *m, uint32_t lin
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    fl_config_problem_add(m->problems, FLAMENCO_LOG_ERROR, line > 0 ? m->source->file : NULL, line, "%s", text);
+    fl_config_problem_add(m->problems, FLAMENCO_LOG_ERROR, line > 0 ? m->entry->yaml_file : NULL, line, "%s", text);
     if (m->rc == FLAMENCO_OK)
         m->rc = FLAMENCO_E_INVALID;
 }
@@ -220,7 +223,7 @@ static int fits_field(uint32_t setting, uint32_t field)
 /* Checks a declaration by itself; what is wrong is a defect of the plugin. Returns 0 when it cannot be used. */
 static int take_declaration(maker *m, const flamenco_setting *declared, slot *e)
 {
-    const char *member = m->source->member;
+    const char *member = m->member;
     memset(e, 0, sizeof(*e));
     e->field = -1;
     size_t size = declared->struct_size < sizeof(e->setting) ? declared->struct_size : sizeof(e->setting);
@@ -244,7 +247,7 @@ static int take_declaration(maker *m, const flamenco_setting *declared, slot *e)
     }
     if (e->setting.reference_key == NULL)
         return 1;
-    e->field = m->source->config != NULL ? fl_reference_find(e->setting.reference_key) : -1;
+    e->field = m->config != NULL ? fl_reference_find(e->setting.reference_key) : -1;
     if (e->field < 0 || !fits_field(e->setting.type, fl_reference_fields[e->field].type)) {
         fail_at(m, 0, "plugins.%s: defect of the plugin: the setting \"%s\" wants the key \"%.64s\", which %s", member,
                 e->setting.key, e->setting.reference_key, e->field < 0 ? "does not exist" : "has another type");
@@ -256,19 +259,19 @@ static int take_declaration(maker *m, const flamenco_setting *declared, slot *e)
 static void take_value(maker *m, slot *e)
 {
     char what[160];
-    const fl_settings_source *source = m->source;
-    const fl_yaml_node *node = fl_yaml_get(source->node, e->setting.key);
+    const fl_plugin_entry *given = m->entry;
+    const fl_yaml_node *node = fl_yaml_get(given->settings, e->setting.key);
     int32_t rc;
-    snprintf(what, sizeof(what), "plugins.%.60s.settings.%.80s", m->source->member, e->setting.key);
+    snprintf(what, sizeof(what), "plugins.%.60s.settings.%.80s", m->member, e->setting.key);
     if (!fl_yaml_is_null(node)) {
-        rc = fl_setting_read(&e->setting, node, source->file, what, m->s->cwd, m->s->arena, m->problems, &e->value);
-        e->place = fl_arena_printf(m->s->arena, "%s:%u", source->file, node->line);
+        rc = fl_setting_read(&e->setting, node, given->yaml_file, what, m->s->cwd, m->s->arena, m->problems, &e->value);
+        e->place = fl_arena_printf(m->s->arena, "%s:%u", given->yaml_file, node->line);
     } else {
         rc = fl_setting_default(&e->setting, what, m->s->cwd, m->s->arena, m->problems, &e->value);
         e->place = fl_arena_printf(m->s->arena, "%s (default)", what);
         if (rc == FLAMENCO_OK && (e->setting.flags & FLAMENCO_SETTING_REQUIRED) != 0)
-            fail_at(m, source->node != NULL ? source->node->line : 0, "%s is missing: %s is wanted", what,
-                    fl_setting_type_name(e->setting.type));
+            fail_at(m, given->settings != NULL ? given->settings->line : given->line, "%s is missing: %s is wanted",
+                    what, fl_setting_type_name(e->setting.type));
     }
     if (e->place.ptr == NULL)
         rc = FLAMENCO_E_NOMEM;
@@ -279,7 +282,7 @@ static void take_value(maker *m, slot *e)
 /* A value that the reference would take is never refused, since its file must load here; it is cut to the range. */
 static void check_live(maker *m, const slot *e)
 {
-    const fl_config_snapshot *now = fl_config_current(m->source->config);
+    const fl_config_snapshot *now = fl_config_current(m->config);
     const fl_reference_origin *origin = &now->raw->origin[e->field];
     char limits[128];
     if (is_integer(e->setting.type)) {
@@ -310,7 +313,7 @@ static void list_known(const fl_settings *s, char *out, size_t size)
 
 static void check_unknown(maker *m)
 {
-    const fl_yaml_node *node = m->source->node;
+    const fl_yaml_node *node = m->entry->settings;
     for (size_t i = 0; node != NULL && i < node->count; ++i) {
         const fl_yaml_node *key = node->pairs[i].key;
         const slot *found = NULL;
@@ -320,19 +323,18 @@ static void check_unknown(maker *m)
                 found = &m->s->slots[k];
         list_known(m->s, known, sizeof(known));
         if (found == NULL)
-            fail_at(m, key->line, "unknown setting \"plugins.%s.settings.%.64s\"; known are %s", m->source->member,
+            fail_at(m, key->line, "unknown setting \"plugins.%s.settings.%.64s\"; known are %s", m->member,
                     key->text.ptr, known);
         else if (found->field >= 0)
             fail_at(m, key->line,
                     "plugins.%s.settings.%s has its place in flamenco-manager.yaml, or at the top of this "
                     "file, as %s",
-                    m->source->member, found->setting.key, found->setting.reference_key);
+                    m->member, found->setting.key, found->setting.reference_key);
     }
 }
 
-static void fill(maker *m)
+static void fill(maker *m, const flamenco_setting *const *declared)
 {
-    const flamenco_setting *const *declared = m->source->declared;
     size_t n = 0;
     while (declared != NULL && declared[n] != NULL)
         ++n;
@@ -354,21 +356,22 @@ static void fill(maker *m)
     check_unknown(m);
 }
 
-int32_t fl_settings_create(const fl_settings_source *source, fl_config_problems *problems, fl_settings **out)
+int32_t fl_settings_create(const flamenco_plugin *plugin, const fl_plugin_entry *entry, fl_config *config,
+                           flamenco_str cwd, fl_config_problems *problems, fl_settings **out)
 {
     fl_settings *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return FLAMENCO_E_NOMEM;
-    maker m = { s, source, problems, FLAMENCO_OK };
+    maker m = { s, entry, entry->member->name, config, problems, FLAMENCO_OK };
     s->arena = fl_arena_create(0);
-    s->live = source->config;
-    s->instance = source->instance;
+    s->live = config;
+    s->instance = entry->name;
     if (s->arena != NULL)
-        s->cwd = fl_arena_copy(s->arena, source->cwd);
+        s->cwd = fl_arena_copy(s->arena, cwd);
     if (s->cwd.ptr == NULL)
         m.rc = FLAMENCO_E_NOMEM;
     else
-        fill(&m);
+        fill(&m, plugin->settings);
     if (m.rc != FLAMENCO_OK) {
         fl_settings_destroy(s);
         return m.rc;
@@ -444,8 +447,9 @@ static void write_optional(fl_json *w, const char *key, const char *text)
     fl_json_text(w, text);
 }
 
-void fl_settings_json(const fl_settings *settings, fl_json *w)
+void fl_settings_json(const fl_settings *settings, fl_buf *out)
 {
+    fl_json json = fl_json_begin(out), *w = &json;
     fl_json_array_begin(w);
     for (size_t i = 0; i < settings->n; ++i) {
         const slot *e = &settings->slots[i];

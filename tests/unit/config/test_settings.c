@@ -80,20 +80,19 @@ static int teardown(void **state)
 
 static int32_t create(const flamenco_plugin *of, const char *text)
 {
+    static fl_plugin_entry entry;
     fl_settings_destroy(settings);
     settings = NULL;
     fl_yaml_doc_destroy(doc);
     doc = NULL;
     fl_config_problems_fini(&problems);
     assert_int_equal(fl_yaml_parse(flamenco_text(text), "m.yaml", FL_YAML_STRICT, &problems, &doc), FLAMENCO_OK);
-    fl_settings_source source = { .instance = "persist",
-                                  .member = "persist",
-                                  .declared = of->settings,
-                                  .node = fl_yaml_root(doc),
-                                  .file = "m.yaml",
-                                  .cwd = CWD,
-                                  .config = config };
-    return fl_settings_create(&source, &problems, &settings);
+    entry = (fl_plugin_entry){ .member = fl_member_find(FL_STR("persist")),
+                               .name = "persist",
+                               .settings = fl_yaml_root(doc),
+                               .yaml_file = "m.yaml",
+                               .line = 1 };
+    return fl_settings_create(of, &entry, config, CWD, &problems, &settings);
 }
 
 static void settings_defaults_are_filled_in(void **state)
@@ -220,7 +219,8 @@ static void settings_required_ones_must_be_given(void **state)
     static const flamenco_plugin needy = { FLAMENCO_PLUGIN_INIT, .settings = list };
     (void)state;
     assert_int_equal(create(&needy, ""), FLAMENCO_E_INVALID);
-    assert_true(has_problem(&problems, FLAMENCO_LOG_ERROR, "plugins.persist.settings.url is missing: a text"));
+    assert_true(
+        has_problem(&problems, FLAMENCO_LOG_ERROR, "m.yaml:1: plugins.persist.settings.url is missing: a text"));
     assert_int_equal(create(&needy, "url: x\n"), FLAMENCO_OK);
 }
 
@@ -320,8 +320,7 @@ static void settings_listing_masks_secrets(void **state)
                                           "\"client\":{\"password\":\"geheim\"}}}"),
                                    0, NULL),
                      FLAMENCO_OK);
-    fl_json w = fl_json_begin(&out);
-    fl_settings_json(settings, &w);
+    fl_settings_json(settings, &out);
     json_t *list = json_loadb(out.data, out.len, 0, &error);
     assert_non_null(list);
     assert_int_equal(json_array_size(list), sizeof(all) / sizeof(all[0]) - 1);
