@@ -72,11 +72,11 @@ static void reference_texts_follow_the_vectors(void **state)
         int field;
         const char *wanted; /* NULL: an error */
     } rows[] = {
-        { "shared_storage_path: ./rel/../x/", FL_REFERENCE_SHARED_STORAGE, "/work dir/x" },
+        { "shared_storage_path: ./rel/../x/", FL_REFERENCE_SHARED_STORAGE, "/farm dir/x" },
         { "shared_storage_path: /srv/x/", FL_REFERENCE_SHARED_STORAGE, "/srv/x" },
-        { "shared_storage_path: ~/x", FL_REFERENCE_SHARED_STORAGE, "/work dir/~/x" },
+        { "shared_storage_path: ~/x", FL_REFERENCE_SHARED_STORAGE, "/farm dir/~/x" },
         { "shared_storage_path:", FL_REFERENCE_SHARED_STORAGE, "" },
-        { "shared_storage_path: $HOME/${X}", FL_REFERENCE_SHARED_STORAGE, "/work dir/$HOME/${X}" },
+        { "shared_storage_path: $HOME/${X}", FL_REFERENCE_SHARED_STORAGE, "/farm dir/$HOME/${X}" },
         { "manager_name: 123", FL_REFERENCE_MANAGER_NAME, "123" },
         { "manager_name: yes", FL_REFERENCE_MANAGER_NAME, "yes" },
         { "manager_name: 0x1F", FL_REFERENCE_MANAGER_NAME, "0x1F" },
@@ -355,7 +355,7 @@ static void reference_effective_storage_follows_the_vectors(void **state)
         const char *wanted;
     } rows[] = {
         { "/srv/ren/", 1, 1, "/srv/ren/jobs" }, { "/srv/ren", 0, 1, "/srv/ren" },
-        { "", 1, 1, "/work dir/jobs" },         { "", 0, 1, "/work dir" },
+        { "", 1, 1, "/farm dir/jobs" },         { "", 0, 1, "/farm dir" },
         { "/srv/ren", 1, 0, "/srv/ren" },       { "/", 1, 1, "/jobs" },
     };
     (void)state;
