@@ -29,7 +29,7 @@ struct fl_workpool {
     fl_step_queue queue;
     running_key *keys[KEY_BUCKETS];
     uint64_t waiting; /* in the queue and behind keys */
-    int stopping;     /* 2: run nothing any more */
+    int stopping; /* 2: run nothing any more */
     pthread_t *threads;
     uint32_t n_threads;
 };

@@ -191,7 +191,8 @@ static int32_t read_worker(fl_call *call)
 {
     memset(&call->worker, 0, sizeof(call->worker));
     call->worker.struct_size = (uint32_t)sizeof(call->worker);
-    int32_t rc = flamenco_persist_worker_get(&call->f->persist, &call->cx->pub, &call->worker_uuid, &call->worker, call->err);
+    int32_t rc =
+        flamenco_persist_worker_get(&call->f->persist, &call->cx->pub, &call->worker_uuid, &call->worker, call->err);
     if (rc != FLAMENCO_E_NOT_FOUND)
         return rc;
     fl_reply_error(&call->reply, 403, "unknown worker or wrong secret");
@@ -324,11 +325,15 @@ void fl_call_gone(struct flamenco *f, fl_http_request *http)
 
 /* ---- Steps --------------------------------------------------------------------------------------------------------- */
 
-static const fl_step_ops decode_ops = { .name = "decode", .kind = FLAMENCO_STEP_WORK, .run = run_decode, .done = decode_done };
+static const fl_step_ops decode_ops = {
+    .name = "decode", .kind = FLAMENCO_STEP_WORK, .run = run_decode, .done = decode_done
+};
 static const fl_step_ops prepare_ops = {
     .name = "prepare", .kind = FLAMENCO_STEP_WORK, .run = run_prepare, .done = prepare_done
 };
-static const fl_step_ops finish_ops = { .name = "finish", .kind = FLAMENCO_STEP_WORK, .run = run_finish, .done = finish_done };
+static const fl_step_ops finish_ops = {
+    .name = "finish", .kind = FLAMENCO_STEP_WORK, .run = run_finish, .done = finish_done
+};
 static const fl_step_ops read_ops = { .name = "read",
                                       .kind = FLAMENCO_STEP_READ,
                                       .run = run_handler,
@@ -376,7 +381,8 @@ static void refuse_credentials(fl_call *call)
 {
     char uuid[37];
     fl_uuid_format(&call->worker_uuid, uuid);
-    fl_warn("api", "worker %s at %.*s: unknown worker or wrong secret; delete its credentials file to let it register anew",
+    fl_warn("api",
+            "worker %s at %.*s: unknown worker or wrong secret; delete its credentials file to let it register anew",
             uuid, FL_STR_ARGS(fl_http_request_remote(call->http)));
     refuse_and_send(call, 403, "unknown worker or wrong secret", 1);
 }

@@ -37,8 +37,8 @@ struct fl_call {
     flamenco_str secret, secret_hash;
     fl_api_problem *problem; /* the request is wrong in itself; told after authentication */
     int64_t begun_us;
-    uint32_t gone;    /* atomic: the client went away */
-    uint32_t has_in;  /* `in` must be finished */
+    uint32_t gone; /* atomic: the client went away */
+    uint32_t has_in; /* `in` must be finished */
 };
 
 /* What a handler may return beside 0 and FLAMENCO_E_*: FLAMENCO_AGAIN, FL_STEP_PARK, FL_STEP_ROLLBACK (step.h). */

@@ -5,7 +5,7 @@
 #include "core/http/internal.h"
 
 /* h2o encrypts what it gets in one call at once, into memory: over TLS it gets large bodies in pieces. */
-#define TLS_PIECE (256u * 1024)
+#define TLS_PIECE ((size_t)256 << 10)
 
 const char *fl_http_reason(int32_t status)
 {

@@ -144,7 +144,7 @@ void fl_conn_on_accept(h2o_socket_t *listener, const char *err)
     if (err != NULL)
         return;
     for (int i = 0; i < ACCEPTS_AT_ONCE; ++i) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
         socklen_t len = sizeof(address);
         if (atomic_fetch_add(&http->connections, 1) >= http->max_connections) {
             release_slot(http);

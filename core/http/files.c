@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define PIECE (64u * 1024)
+#define PIECE ((size_t)64 << 10)
 
 static ssize_t read_piece(fl_http_request *request)
 {

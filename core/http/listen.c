@@ -53,7 +53,7 @@ static int32_t split(const char *text, char host[256], char port[16], flamenco_e
         return flamenco_fail(err, FLAMENCO_E_INVALID, "listen %s: too long", text);
     memcpy(host, text, n);
     host[n] = '\0';
-    strcpy(port, colon + 1);
+    memcpy(port, colon + 1, strlen(colon + 1) + 1);
     return FLAMENCO_OK;
 }
 
@@ -91,7 +91,7 @@ static void set_options(const fl_http_config *config, int fd)
 static int find_inherited(const fl_http_config *config, uint8_t *used, const address *wanted)
 {
     for (size_t i = 0; i < config->n_inherited; ++i) {
-        address bound = { .len = sizeof(bound.sa) };
+        address bound = { .sa.ss_family = AF_UNSPEC, .len = sizeof(bound.sa) };
         if (!used[i] && getsockname(config->inherited[i], (struct sockaddr *)&bound.sa, &bound.len) == 0 &&
             fits(wanted, &bound)) {
             used[i] = 1;
@@ -119,42 +119,57 @@ static int bind_new(const address *a)
     return fd;
 }
 
+/* Takes an inherited socket or makes one. Returns the descriptor, or -errno. */
+static int open_address(const fl_http_config *config, uint8_t *used, const address *wanted)
+{
+    int fd = find_inherited(config, used, wanted);
+    if (fd < 0)
+        return bind_new(wanted);
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -errno;
+}
+
+/* Tries the addresses of a name: IPv4 before IPv6, as the reference does, and the next one only when this machine does
+ * not have it. Another program on the port is an error. Returns the descriptor, or -errno. */
+static int open_first(const fl_http_config *config, uint8_t *used, const struct addrinfo *list)
+{
+    static const int families[] = { AF_INET, AF_INET6 };
+    int fd = -EADDRNOTAVAIL;
+    for (size_t i = 0; i < 2; ++i) {
+        for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
+            address wanted = { .len = at->ai_addrlen };
+            if (at->ai_family != families[i])
+                continue;
+            memcpy(&wanted.sa, at->ai_addr, at->ai_addrlen);
+            fd = open_address(config, used, &wanted);
+            if (fd != -EADDRNOTAVAIL && fd != -EAFNOSUPPORT)
+                return fd;
+        }
+    }
+    return fd;
+}
+
 static int32_t open_one(fl_http *http, const char *text, uint8_t *used, fl_listener *out, flamenco_error *err)
 {
-    char host[256], port[16];
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list = NULL;
-    address bound = { .len = sizeof(bound.sa) };
-    int reason = EADDRNOTAVAIL, fd = -1, code;
+    /* Without a host "::" takes IPv4, too; where there is no IPv6, "0.0.0.0" is what remains. */
+    static const char *const all[] = { "::", "0.0.0.0" };
+    char host[256] = "", port[16] = "";
+    address bound = { .sa.ss_family = AF_UNSPEC, .len = sizeof(bound.sa) };
+    int fd = -EADDRNOTAVAIL;
     int32_t result = split(text, host, port, err);
     if (result != FLAMENCO_OK)
         return result;
-    /* Without a host "::" takes IPv4, too; where there is no IPv6, "0.0.0.0" is what remains. */
-    code = getaddrinfo(host[0] != '\0' ? host : "::", port, &hints, &list);
-    if (code != 0)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "listen %s: %s", text,
-                             code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
-    for (struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next) {
-        address wanted = { .len = at->ai_addrlen };
-        memcpy(&wanted.sa, at->ai_addr, at->ai_addrlen);
-        fd = find_inherited(&http->config, used, &wanted);
-        if (fd >= 0) {
-            fcntl(fd, F_SETFD, FD_CLOEXEC);
-        } else if ((fd = bind_new(&wanted)) < 0) {
-            reason = -fd;
-            if (host[0] == '\0' && (reason == EAFNOSUPPORT || reason == EADDRNOTAVAIL)) {
-                struct sockaddr_in any = { .sin_family = AF_INET };
-                any.sin_port = ((struct sockaddr_in6 *)(void *)&wanted.sa)->sin6_port;
-                memcpy(&wanted.sa, &any, sizeof(any));
-                wanted.len = sizeof(any);
-                if ((fd = find_inherited(&http->config, used, &wanted)) < 0 && (fd = bind_new(&wanted)) < 0)
-                    reason = -fd;
-            }
-        }
+    for (size_t i = 0; i < (host[0] == '\0' ? 2 : 1) && (fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT); ++i) {
+        struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list = NULL;
+        int code = getaddrinfo(host[0] != '\0' ? host : all[i], port, &hints, &list);
+        if (code != 0)
+            return flamenco_fail(err, FLAMENCO_E_INVALID, "listen %s: %s", text,
+                                 code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+        fd = open_first(&http->config, used, list);
+        freeaddrinfo(list);
     }
-    freeaddrinfo(list);
     if (fd < 0)
-        return flamenco_fail(err, reason == EADDRINUSE ? FLAMENCO_E_EXISTS : FLAMENCO_E_IO, "listen %s: %s", text,
-                             strerror(reason));
+        return flamenco_fail(err, fd == -EADDRINUSE ? FLAMENCO_E_EXISTS : FLAMENCO_E_IO, "listen %s: %s", text,
+                             strerror(-fd));
     set_options(&http->config, fd);
     out->fd = fd;
     if (getsockname(fd, (struct sockaddr *)&bound.sa, &bound.len) == 0)
@@ -162,22 +177,30 @@ static int32_t open_one(fl_http *http, const char *text, uint8_t *used, fl_liste
     return FLAMENCO_OK;
 }
 
+static int32_t open_all(fl_http *http, uint8_t *used, flamenco_error *err)
+{
+    const fl_http_config *config = &http->config;
+    if (config->n_listen == 0)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "listen: no address");
+    for (size_t i = 0; i < config->n_listen; ++i) {
+        int32_t result = open_one(http, config->listen[i], used, &http->listeners[i], err);
+        if (result != FLAMENCO_OK)
+            return result;
+        http->n_listeners = i + 1;
+    }
+    return FLAMENCO_OK;
+}
+
 int32_t fl_listen_open(fl_http *http, flamenco_error *err)
 {
     const fl_http_config *config = &http->config;
     uint8_t *used = calloc(config->n_inherited + 1, 1);
-    int32_t result = FLAMENCO_OK;
+    int32_t result = FLAMENCO_E_NOMEM;
     http->listeners = calloc(config->n_listen + 1, sizeof(http->listeners[0]));
-    if (used == NULL || http->listeners == NULL) {
-        result = flamenco_fail(err, FLAMENCO_E_NOMEM, "listen: no memory");
-    } else if (config->n_listen == 0) {
-        result = flamenco_fail(err, FLAMENCO_E_INVALID, "listen: no address");
-    }
-    for (size_t i = 0; i < config->n_listen && result == FLAMENCO_OK; ++i) {
-        result = open_one(http, config->listen[i], used, &http->listeners[i], err);
-        if (result == FLAMENCO_OK)
-            http->n_listeners = i + 1;
-    }
+    if (used != NULL && http->listeners != NULL)
+        result = open_all(http, used, err);
+    else
+        flamenco_fail(err, result, "listen: no memory");
     for (size_t i = 0; i < config->n_inherited; ++i)
         if (used == NULL || !used[i])
             close(config->inherited[i]);

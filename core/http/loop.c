@@ -254,7 +254,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
 {
     loop->http = http;
     loop->index = index;
-    loop->listeners = calloc(http->n_listeners, sizeof(loop->listeners[0]));
+    loop->listeners = calloc(http->n_listeners, sizeof(h2o_socket_t *));
     if (loop->listeners == NULL)
         return FLAMENCO_E_NOMEM;
     if (pthread_mutex_init(&loop->lock, NULL) != 0) {

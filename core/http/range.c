@@ -9,60 +9,36 @@
 
 #include "core/base/str.h"
 
-static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+/* The names of days and months are those of the C locale: the manager sets no other. */
+#define HTTP_TIME "%a, %d %b %Y %H:%M:%S GMT"
 
-/* Not strftime: names of days and months must not follow the locale. */
 static void format_time(int64_t time_s, char out[32])
 {
-    static const char days[] = "SunMonTueWedThuFriSat";
     time_t t = (time_t)time_s;
-    struct tm tm = { .tm_mday = 1, .tm_year = 70 };
-    gmtime_r(&t, &tm);
-    snprintf(out, 32, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * ((unsigned)tm.tm_wday % 7),
-             (unsigned)tm.tm_mday % 100, months + 3 * ((unsigned)tm.tm_mon % 12), (unsigned)(tm.tm_year + 1900) % 10000,
-             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
-}
-
-static int month_of(const char *name)
-{
-    for (int i = 0; i < 12; ++i)
-        if (memcmp(months + 3 * i, name, 3) == 0)
-            return i;
-    return -1;
+    struct tm tm;
+    if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, HTTP_TIME, &tm) == 0)
+        out[0] = '\0';
 }
 
 /* Reads the three forms of an HTTP date. Returns 1, or 0 when it is none. */
 static int parse_time(flamenco_str text, int64_t *out)
 {
-    char copy[40], month[4] = "";
-    struct tm tm = { .tm_mday = 0 };
-    int n = 0, year = 0;
+    static const char *const formats[] = { HTTP_TIME, "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y" };
+    char copy[40];
     text = fl_str_trim(text);
     if (text.len == 0 || text.len >= sizeof(copy))
         return 0;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
-    if (sscanf(copy, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour, &tm.tm_min,
-               &tm.tm_sec, &n) != 6 ||
-        n == 0) {
-        n = 0;
-        if (sscanf(copy, "%*[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
-                   &tm.tm_min, &tm.tm_sec, &n) == 6 &&
-            n != 0) {
-            year += year < 70 ? 2000 : 1900;
-        } else {
-            n = 0;
-            if (sscanf(copy, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d%n", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-                       &tm.tm_sec, &year, &n) != 6 ||
-                n == 0)
-                return 0;
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); ++i) {
+        struct tm tm = { .tm_mday = 0 };
+        const char *end = strptime(copy, formats[i], &tm);
+        if (end != NULL && *end == '\0') {
+            *out = (int64_t)timegm(&tm);
+            return 1;
         }
     }
-    if ((size_t)n != text.len || strlen(month) != 3 || (tm.tm_mon = month_of(month)) < 0)
-        return 0;
-    tm.tm_year = year - 1900;
-    *out = (int64_t)timegm(&tm);
-    return 1;
+    return 0;
 }
 
 /* Reads digits; a number too large becomes UINT64_MAX. Returns how many digits there were. */

@@ -18,7 +18,7 @@ typedef struct fl_http_file_plan {
     int32_t status; /* 200, 206, 304, 416 */
     uint64_t offset, length;
     char content_range[72]; /* for 206 and 416, else empty */
-    char last_modified[32];
+    char last_modified[32]; /* empty: a time that no date can tell */
 } fl_http_file_plan;
 
 /* Decides. A range that is not understood, or several, give the whole file. [any] */

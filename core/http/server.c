@@ -20,7 +20,7 @@ void fl_http_config_init(fl_http_config *config)
     *config = (fl_http_config){
         .max_connections = 50000,
         .head_timeout_us = 10 * 1000000ll,
-        .idle_us = 15 * 60 * 1000000ll,
+        .idle_us = 15ll * 60 * 1000000,
         .body_stall_us = 60 * 1000000ll,
         .body_min_rate = 1024,
         .write_timeout_us = 60 * 1000000ll,
@@ -47,7 +47,7 @@ static void set_limits(fl_http *http)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
         uint64_t room = files.rlim_cur > 1024 ? files.rlim_cur - 512 : files.rlim_cur / 2;
         if (room < http->max_connections) {
-            fl_warn("http", "at most %llu connections instead of %u: limit of open files", (unsigned long long)room,
+            fl_info("http", "at most %llu connections instead of %u: limit of open files", (unsigned long long)room,
                     http->max_connections);
             http->max_connections = (uint32_t)room;
         }

@@ -114,8 +114,9 @@ static int close_if_idle(h2o_req_t *req, void *data)
 {
     fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
     (void)data;
+    /* Only the reading side: a request that the kernel has taken already is still read, and answered. */
     if (h2o_socket_is_reading(conn->sock) && req->version == 0 && conn->sock->input->size == 0)
-        fl_conn_shutdown(conn);
+        shutdown(h2o_socket_get_fd(conn->sock), SHUT_RD);
     return 0;
 }
 

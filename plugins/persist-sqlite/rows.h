@@ -152,6 +152,15 @@ int32_t fl_runq_count(flamenco_session *s, int64_t job, fl_made *made);
 /* One visible job more or less of a status. */
 int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n);
 
+/* The part of a task that its changes work with. */
+typedef struct fl_task_state {
+    int64_t key, job, type, priority, worker, open_deps, steps_total, steps_done;
+    uint32_t status;
+} fl_task_state;
+
+/* Reads it. NOT_FOUND. */
+int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out);
+
 /* Moves open_deps of the tasks that wait for `needs` by `delta` (1 or -1), and what is runnable with them. */
 int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs, int64_t delta, fl_made *made);
 

@@ -69,6 +69,9 @@ int32_t fl_store_start(void *self, flamenco_error *err)
     const flamenco_host *host = store->host;
     if (!sqlite3_threadsafe())
         return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "the SQLite library was built without threads");
+    /* Counting memory takes a lock of the whole process at each allocation, for readers and writer alike: 10 % of all CPU.
+     * Refused, and no matter, when somebody has begun to use SQLite before. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int64_t clean = 1;
     uint32_t fresh = 0;
     sqlite3 *db = NULL;

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -46,6 +47,12 @@ static void on_request(void *ctx, fl_http_request *request)
         return;
     }
     pthread_mutex_lock(&h->lock);
+    if (fl_str_is(fl_http_request_path(request), "/block")) {
+        h->blocked = 1;
+        pthread_cond_broadcast(&h->changed);
+        while (!h->unblock)
+            pthread_cond_wait(&h->changed, &h->lock);
+    }
     h->waiting[h->n_waiting++ % 64] = request;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);
@@ -206,9 +213,9 @@ int harness_wait_gone(harness *h, size_t n)
     return wait_for(h, size_reached, &h->n_gone, n);
 }
 
-int harness_wait_reports(harness *h, int n)
+int harness_wait_int(harness *h, const int *counter, int n)
 {
-    return wait_for(h, int_reached, &h->alive_reports, (size_t)n);
+    return wait_for(h, int_reached, counter, (size_t)n);
 }
 
 int harness_wait_ws(harness *h, size_t n)
@@ -255,12 +262,13 @@ int harness_wait_stat_least(const harness *h, size_t offset, uint64_t least)
 int client_open(client *c, int port)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    int on = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     c->len = 0;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
         return -1;
-    return 0;
+    return setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 void client_close(client *c)

@@ -28,6 +28,7 @@ typedef struct harness {
     uint64_t last_in, last_out;
     int alive_reports, last_alive;
     uint64_t body_limit;
+    int blocked, unblock;
     /* WebSocket events, one letter each: o(pen) t(ext) b(inary) c(lose) */
     char ws_events[64];
     size_t n_ws_events;
@@ -48,7 +49,7 @@ fl_http_request *harness_take(harness *h);
 /* Waits until *counter, a member of h, is at least n. Returns 1, or 0 after PATIENCE_MS. */
 int harness_wait(harness *h, const unsigned *counter, unsigned n);
 int harness_wait_gone(harness *h, size_t n);
-int harness_wait_reports(harness *h, int n);
+int harness_wait_int(harness *h, const int *counter, int n);
 int harness_wait_ws(harness *h, size_t n);
 void harness_report(void *ctx, fl_http_request *request, int alive);
 

@@ -114,7 +114,7 @@ static void a_client_that_is_not_held_is_not_watched(void **state)
     (void)state;
     client_close(&c);
     fl_http_recheck(request, harness_report, &h);
-    assert_true(harness_wait_reports(&h, 1));
+    assert_true(harness_wait_int(&h, &h.alive_reports, 1));
     assert_int_equal(h.last_alive, 0);
     assert_int_equal(h.n_gone, 0);
     answer_text(request, "to nobody");
@@ -128,7 +128,7 @@ static void a_recheck_tells_that_a_client_lives(void **state)
     fl_http_hold(request);
     for (int i = 1; i <= 3; ++i) {
         fl_http_recheck(request, harness_report, &h);
-        assert_true(harness_wait_reports(&h, i));
+        assert_true(harness_wait_int(&h, &h.alive_reports, i));
         assert_int_equal(h.last_alive, 1);
     }
     answer_text(request, "task");
@@ -142,7 +142,7 @@ static void after_a_recheck_that_found_it_dead_on_gone_is_silent(void **state)
     fl_http_hold(request);
     client_close(&c);
     fl_http_recheck(request, harness_report, &h);
-    assert_true(harness_wait_reports(&h, 1));
+    assert_true(harness_wait_int(&h, &h.alive_reports, 1));
     assert_int_equal(h.last_alive, 0);
     assert_int_equal(harness_stat(&h, STAT(held)), 0);
     size_t gone_before = h.n_gone; /* the tick may have come first */
@@ -166,7 +166,7 @@ static void a_pipelined_byte_does_not_look_like_the_end(void **state)
     fl_http_hold(request);
     assert_int_equal(client_say(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
     fl_http_recheck(request, harness_report, &h);
-    assert_true(harness_wait_reports(&h, 1));
+    assert_true(harness_wait_int(&h, &h.alive_reports, 1));
     assert_int_equal(h.last_alive, 1);
     answer_text(request, "task");
     assert_int_equal(client_read(&c, &r, 0), 0);

@@ -20,10 +20,13 @@ static harness h;
 static client c;
 static response r;
 static fl_http_config config;
+static int first_fd; /* from here on descriptors are the server's, or the client's */
 
 static int setup(void **state)
 {
     (void)state;
+    first_fd = dup(0);
+    close(first_fd);
     harness_config(&h, &config);
     return harness_start(&h, &config) != FLAMENCO_OK || client_open(&c, h.port) != 0;
 }
@@ -142,6 +145,55 @@ static void draining_closes_idle_connections_and_finishes_the_others(void **stat
     client_close(&c);
 }
 
+static void a_request_that_had_arrived_when_draining_began_is_answered(void **state)
+{
+    client idle;
+    (void)state;
+    client_close(&c);
+    assert_int_equal(harness_stop(&h), FLAMENCO_OK);
+    harness_config(&h, &config);
+    config.loops = 1;
+    assert_int_equal(harness_start(&h, &config), FLAMENCO_OK);
+    assert_int_equal(client_open(&idle, h.port), 0);
+    assert_int_equal(client_say(&idle, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_int_equal(client_read(&idle, &r, 0), 0);
+    /* The loop is kept busy, so that it learns of both at once: draining, and the request of the idle connection. */
+    assert_int_equal(client_open(&c, h.port), 0);
+    assert_int_equal(client_say(&c, "GET /block HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_true(harness_wait_int(&h, &h.blocked, 1));
+    assert_int_equal(client_say(&idle, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    fl_http_drain(h.http);
+    pthread_mutex_lock(&h.lock);
+    h.unblock = 1;
+    pthread_cond_broadcast(&h.changed);
+    pthread_mutex_unlock(&h.lock);
+    for (int i = 0; i < 2; ++i) {
+        fl_http_request *request = harness_take(&h);
+        assert_non_null(request);
+        answer_text(request, "ok");
+    }
+    assert_int_equal(client_read(&c, &r, 0), 0);
+    assert_int_equal(client_read(&idle, &r, 0), 0);
+    assert_int_equal(r.status, 200);
+    assert_true(client_is_closed(&idle));
+    assert_int_equal(harness_stop(&h), FLAMENCO_OK);
+    client_close(&idle);
+    client_close(&c);
+}
+
+static void no_descriptor_is_handed_to_other_programs(void **state)
+{
+    (void)state;
+    assert_int_equal(client_say(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_int_equal(client_read(&c, &r, 0), 0);
+    for (int fd = first_fd; fd < first_fd + 64; ++fd) {
+        int flags = fcntl(fd, F_GETFD);
+        assert_true(flags < 0 || (flags & FD_CLOEXEC) != 0);
+    }
+    client_close(&c);
+    assert_int_equal(harness_stop(&h), FLAMENCO_OK);
+}
+
 typedef struct stopper {
     pthread_t thread;
     int32_t result;
@@ -244,6 +296,8 @@ int main(void)
         T(bad_files_are_named),
         T(all_addresses_are_listened_on),
         T(draining_closes_idle_connections_and_finishes_the_others),
+        T(a_request_that_had_arrived_when_draining_began_is_answered),
+        T(no_descriptor_is_handed_to_other_programs),
         T(stopping_waits_for_requests_that_run),
         T(at_the_deadline_clients_are_cut),
         T(a_request_without_an_answer_makes_the_stop_fail_and_it_can_be_repeated),

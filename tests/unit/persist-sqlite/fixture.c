@@ -8,146 +8,34 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "fixture.h"
 
-/* ---- Host ---- */
-
-static void host_log_va(void *h, uint32_t level, const char *fmt, va_list args)
-{
-    fixture *f = h;
-    if (level < FLAMENCO_LOG_INFO)
-        return;
-    (void)vsnprintf(f->last_info, sizeof(f->last_info), fmt, args);
-}
-
-__attribute__((format(printf, 3, 4))) static void host_log(void *h, uint32_t level, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    host_log_va(h, level, fmt, args);
-    va_end(args);
-}
-
-static int alloc_fails(fixture *f)
-{
-    return f->fail_alloc != 0 && --f->fail_alloc == 0;
-}
-
-static void *host_alloc(void *h, uint64_t bytes)
-{
-    return alloc_fails(h) ? NULL : malloc((size_t)bytes);
-}
-
-static void host_free(void *h, void *ptr)
-{
-    (void)h;
-    free(ptr);
-}
-
-static void *host_cx_alloc(flamenco_cx *cx, uint64_t bytes)
-{
-    fixture *f = cx->host->h;
-    if (alloc_fails(f))
-        return NULL;
-    if (f->n_chunks == CHUNKS)
-        fail_msg("the test keeps too many rows: call fixture_forget");
-    void *chunk = calloc(1, bytes > 0 ? (size_t)bytes : 1);
-    f->chunks[f->n_chunks++] = chunk;
-    return chunk;
-}
-
-static void host_metric(void *h, const char *name, double value)
-{
-    (void)h;
-    (void)name;
-    (void)value;
-}
-
-static int64_t host_monotonic(void *h)
-{
-    const fixture *f = h;
-    struct timespec ts;
-    if (f->monotonic != 0)
-        return f->monotonic;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * SECOND + ts.tv_nsec / 1000;
-}
-
-static flamenco_str config_text(const void *c, const char *key)
-{
-    const fixture *f = c;
-    if (strcmp(key, "database") == 0)
-        return flamenco_text(f->database);
-    if (strcmp(key, "path") == 0)
-        return flamenco_text("");
-    fail_msg("no such text setting: %s", key);
-    return flamenco_text("");
-}
-
-static int64_t config_integer(const void *c, const char *key)
-{
-    const fixture *f = c;
-    if (strcmp(key, "checkpoint_pages") == 0)
-        return f->checkpoint_pages;
-    if (strcmp(key, "quiet_pages") == 0)
-        return f->quiet_pages;
-    if (strcmp(key, "cache_size") == 0 || strcmp(key, "log_size_limit") == 0)
-        return 64 << 20;
-    if (strcmp(key, "reader_cache_size") == 0)
-        return 8 << 20;
-    if (strcmp(key, "busy_timeout") == 0)
-        return 10000;
-    fail_msg("no such number setting: %s", key);
-    return 0;
-}
-
-static flamenco_str config_place(const void *c, const char *key)
-{
-    (void)c;
-    (void)key;
-    return flamenco_text("manager.yaml:7");
-}
+/* ---- Life ---- */
 
 void fixture_init(fixture *f)
 {
     memset(f, 0, sizeof(*f));
-    f->host = (flamenco_host){ .struct_size = (uint32_t)sizeof(flamenco_host),
-                               .h = f,
-                               .log = host_log,
-                               .log_va = host_log_va,
-                               .alloc = host_alloc,
-                               .free = host_free,
-                               .cx_alloc = host_cx_alloc,
-                               .metric = host_metric,
-                               .monotonic_us = host_monotonic };
-    f->config = (flamenco_config){ .struct_size = (uint32_t)sizeof(flamenco_config),
-                                   .c = f,
-                                   .text = config_text,
-                                   .integer = config_integer,
-                                   .place = config_place };
-    f->checkpoint_pages = 4000;
-    f->quiet_pages = 8000;
-    (void)snprintf(f->dir, sizeof(f->dir), "%s/fl-persist-XXXXXX",
-                   getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-    assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->database, sizeof(f->database), "%s/farm.sqlite", f->dir);
-    (void)snprintf(f->path, sizeof(f->path), "%s/farm-c.sqlite", f->dir);
+    fake_host_init(&f->fake);
+    f->fake.now_us = NOW;
+    temp_dir_make(f->dir);
+    temp_path(f->database, "%s/farm.sqlite", f->dir);
+    temp_path(f->path, "%s/farm-c.sqlite", f->dir);
+    fake_host_set(&f->fake, "database", f->database);
+    fake_host_set(&f->fake, "busy_timeout", "20ms");
     f->err = (flamenco_error)FLAMENCO_ERROR_INIT;
     f->plugin = flamenco_plugin_query();
-    f->db = f->plugin->provides[0]->table;
-    f->cx = fixture_cx(f);
+    f->db = fake_host_table(f->plugin, FLAMENCO_PERSISTENCE);
+    f->own_cx = fake_cx_create(&f->fake);
+    f->cx = &f->own_cx->cx;
 }
 
 int32_t fixture_start(fixture *f)
 {
-    int32_t rc = f->plugin->create(&f->host, &f->self, &f->err);
+    int32_t rc = f->plugin->create(&f->fake.host, &f->self, &f->err);
     if (rc == FLAMENCO_OK)
-        rc = f->plugin->configure(f->self, &f->config, &f->err);
+        rc = f->plugin->configure(f->self, fake_host_config(&f->fake, f->plugin), &f->err);
     if (rc == FLAMENCO_OK)
         rc = f->plugin->start(f->self, &f->err);
     if (rc == FLAMENCO_OK) {
@@ -161,39 +49,33 @@ int32_t fixture_start(fixture *f)
 
 void fixture_stop(fixture *f)
 {
-    f->db->rollback(f->self, &f->cx);
+    f->db->rollback(f->self, f->cx);
     f->db->close(f->self, f->writer);
     f->writer = NULL;
     if (f->plugin->stop(f->self, 0, &f->err) != FLAMENCO_OK)
         fail_msg("stop: %s", f->err.text);
     f->plugin->destroy(f->self);
     f->self = NULL;
-    f->cx.txn = NULL;
+    f->cx->txn = NULL;
 }
 
 void fixture_crash(fixture *f)
 {
-    f->db->rollback(f->self, &f->cx);
+    f->db->rollback(f->self, f->cx);
     f->db->close(f->self, f->writer);
     f->writer = NULL;
     f->plugin->destroy(f->self);
     f->self = NULL;
-    f->cx.txn = NULL;
+    f->cx->txn = NULL;
 }
 
 void fixture_fini(fixture *f)
 {
     if (f->self != NULL)
         fixture_crash(f);
-    fixture_forget(f);
-    DIR *dir = opendir(f->dir);
-    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] != '.')
-            (void)unlinkat(dirfd(dir), entry->d_name, 0);
-    }
-    if (dir != NULL)
-        closedir(dir);
-    (void)rmdir(f->dir);
+    fake_cx_destroy(f->own_cx);
+    fake_host_fini(&f->fake);
+    temp_dir_remove(f->dir);
 }
 
 int fixture_setup(void **state)
@@ -219,12 +101,6 @@ int fixture_teardown(void **state)
 
 /* ---- Transactions ---- */
 
-flamenco_cx fixture_cx(fixture *f)
-{
-    flamenco_cx cx = { .struct_size = (uint32_t)sizeof(cx), .host = &f->host, .now_us = NOW };
-    return cx;
-}
-
 static void must(fixture *f, int32_t rc, const char *what)
 {
     if (rc != FLAMENCO_OK)
@@ -233,12 +109,12 @@ static void must(fixture *f, int32_t rc, const char *what)
 
 void fixture_begin(fixture *f)
 {
-    must(f, f->db->begin(f->self, f->writer, &f->cx, &f->err), "begin");
+    must(f, f->db->begin(f->self, f->writer, f->cx, &f->err), "begin");
 }
 
 void fixture_commit(fixture *f)
 {
-    must(f, f->db->commit(f->self, &f->cx, ++f->batch, &f->err), "commit");
+    must(f, f->db->commit(f->self, f->cx, ++f->batch, &f->err), "commit");
 }
 
 void fixture_next(fixture *f)
@@ -250,8 +126,13 @@ void fixture_next(fixture *f)
 
 void fixture_forget(fixture *f)
 {
-    while (f->n_chunks > 0)
-        free(f->chunks[--f->n_chunks]);
+    int64_t now = f->cx->now_us;
+    fixture_commit(f);
+    fake_cx_destroy(f->own_cx);
+    f->own_cx = fake_cx_create(&f->fake);
+    f->cx = &f->own_cx->cx;
+    f->cx->now_us = now;
+    fixture_begin(f);
 }
 
 flamenco_uuid fixture_uuid(fixture *f)
@@ -273,15 +154,15 @@ int64_t fixture_job(fixture *f, int32_t priority, int64_t tag, const task_spec *
                          .uuid = fixture_uuid(f),
                          .priority = priority,
                          .tag_key = tag,
-                         .created_us = f->cx.now_us,
-                         .updated_us = f->cx.now_us,
+                         .created_us = f->cx->now_us,
+                         .updated_us = f->cx->now_us,
                          .delete_requested_us = FLAMENCO_TIME_NONE,
                          .name = flamenco_text("shot 12"),
                          .type = flamenco_text("simple-blender-render"),
                          .settings = flamenco_text("{}"),
                          .metadata = flamenco_text("{\"project\":\"x\"}") };
     int64_t key = 0;
-    must(f, f->db->job_insert_hidden(f->self, &f->cx, &job, n, &key, &f->err), "job_insert_hidden");
+    must(f, f->db->job_insert_hidden(f->self, f->cx, &job, n, &key, &f->err), "job_insert_hidden");
     for (uint32_t i = 0; i < n; ++i) {
         char name[32];
         (void)snprintf(name, sizeof(name), "task-%u", i + 1);
@@ -289,8 +170,8 @@ int64_t fixture_job(fixture *f, int32_t priority, int64_t tag, const task_spec *
                                   .status = FLAMENCO_TASK_QUEUED,
                                   .uuid = fixture_uuid(f),
                                   .priority = tasks[i].priority,
-                                  .created_us = f->cx.now_us,
-                                  .updated_us = f->cx.now_us,
+                                  .created_us = f->cx->now_us,
+                                  .updated_us = f->cx->now_us,
                                   .touched_us = FLAMENCO_TIME_NONE,
                                   .steps_total = tasks[i].steps != 0 ? tasks[i].steps : 1,
                                   .name = flamenco_text(name),
@@ -298,14 +179,14 @@ int64_t fixture_job(fixture *f, int32_t priority, int64_t tag, const task_spec *
                                   .commands = flamenco_text("[{\"name\":\"echo\",\"parameters\":{}}]") };
         for (size_t d = 0; d < 4; ++d)
             row.open_deps += tasks[i].needs[d] != 0;
-        must(f, f->db->tasks_insert(f->self, &f->cx, key, i + 1, &row, sizeof(row), 1, &f->err), "tasks_insert");
+        must(f, f->db->tasks_insert(f->self, f->cx, key, i + 1, &row, sizeof(row), 1, &f->err), "tasks_insert");
         for (size_t d = 0; d < 4; ++d) {
             flamenco_dep pair = { i + 1, tasks[i].needs[d] };
             if (pair.needs != 0)
-                must(f, f->db->deps_insert(f->self, &f->cx, key, &pair, 1, &f->err), "deps_insert");
+                must(f, f->db->deps_insert(f->self, f->cx, key, &pair, 1, &f->err), "deps_insert");
         }
     }
-    must(f, f->db->job_show(f->self, &f->cx, key, NULL, &f->err), "job_show");
+    must(f, f->db->job_show(f->self, f->cx, key, NULL, &f->err), "job_show");
     return key;
 }
 
@@ -315,7 +196,7 @@ int64_t fixture_worker(fixture *f, const char *name, const char *types)
     flamenco_worker row = { .struct_size = (uint32_t)sizeof(row),
                             .status = FLAMENCO_WORKER_AWAKE,
                             .uuid = fixture_uuid(f),
-                            .created_us = f->cx.now_us,
+                            .created_us = f->cx->now_us,
                             .updated_us = FLAMENCO_TIME_NONE,
                             .seen_us = FLAMENCO_TIME_NONE,
                             .deleted_us = FLAMENCO_TIME_NONE,
@@ -325,7 +206,7 @@ int64_t fixture_worker(fixture *f, const char *name, const char *types)
                             .software = flamenco_text("3.9"),
                             .task_types = flamenco_text(types),
                             .secret_hash = flamenco_text("$2a$04$x") };
-    must(f, f->db->worker_insert(f->self, &f->cx, &row, &key, &f->err), "worker_insert");
+    must(f, f->db->worker_insert(f->self, f->cx, &row, &key, &f->err), "worker_insert");
     return key;
 }
 
@@ -333,14 +214,14 @@ int64_t fixture_tag(fixture *f, const char *name)
 {
     int64_t key = 0;
     flamenco_tag row = { .struct_size = (uint32_t)sizeof(row), .uuid = fixture_uuid(f), .name = flamenco_text(name) };
-    must(f, f->db->tag_insert(f->self, &f->cx, &row, &key, &f->err), "tag_insert");
+    must(f, f->db->tag_insert(f->self, f->cx, &row, &key, &f->err), "tag_insert");
     return key;
 }
 
 flamenco_job fixture_read_job(fixture *f, int64_t key)
 {
     flamenco_job job = { .struct_size = (uint32_t)sizeof(job) };
-    must(f, f->db->job_get_key(f->self, &f->cx, key, &job, &f->err), "job_get_key");
+    must(f, f->db->job_get_key(f->self, f->cx, key, &job, &f->err), "job_get_key");
     return job;
 }
 
@@ -365,15 +246,15 @@ flamenco_task fixture_read_task(fixture *f, int64_t job, uint32_t index)
         .struct_size = (uint32_t)sizeof(page), .offset = index - 1, .limit = 1, .updated_after_us = FLAMENCO_TIME_NONE
     };
     task_search search = { index, 0 };
-    must(f, f->db->tasks_list(f->self, &f->cx, job, &page, on_task, &search, NULL, &f->err), "tasks_list");
-    must(f, f->db->task_get_key(f->self, &f->cx, search.key, &task, &f->err), "task_get_key");
+    must(f, f->db->tasks_list(f->self, f->cx, job, &page, on_task, &search, NULL, &f->err), "tasks_list");
+    must(f, f->db->task_get_key(f->self, f->cx, search.key, &task, &f->err), "task_get_key");
     return task;
 }
 
 flamenco_worker fixture_read_worker(fixture *f, int64_t key)
 {
     flamenco_worker worker = { .struct_size = (uint32_t)sizeof(worker) };
-    must(f, f->db->worker_get_key(f->self, &f->cx, key, &worker, &f->err), "worker_get_key");
+    must(f, f->db->worker_get_key(f->self, f->cx, key, &worker, &f->err), "worker_get_key");
     return worker;
 }
 
@@ -384,14 +265,14 @@ flamenco_job_counts fixture_set_task(fixture *f, int64_t job, uint32_t index, ui
                                     .set = FLAMENCO_TASK_SET_STATUS,
                                     .status = status };
     flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
-    must(f, f->db->task_update(f->self, &f->cx, task.key, &update, &counts, &f->err), "task_update");
+    must(f, f->db->task_update(f->self, f->cx, task.key, &update, &counts, &f->err), "task_update");
     return counts;
 }
 
 flamenco_job_counts fixture_set_job(fixture *f, int64_t job, uint32_t status)
 {
     flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
-    must(f, f->db->job_set_status(f->self, &f->cx, job, status, flamenco_text("by the test"), &counts, &f->err),
+    must(f, f->db->job_set_status(f->self, f->cx, job, status, flamenco_text("by the test"), &counts, &f->err),
          "job_set_status");
     return counts;
 }
@@ -443,22 +324,23 @@ int32_t fixture_pick(fixture *f, flamenco_cx *cx, int64_t worker, flamenco_task 
 
 int32_t fixture_assign(fixture *f, int64_t worker, flamenco_task *out)
 {
-    int32_t rc = fixture_pick(f, &f->cx, worker, out);
+    int32_t rc = fixture_pick(f, f->cx, worker, out);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_task_update update = { .struct_size = (uint32_t)sizeof(update),
                                     .set = FLAMENCO_TASK_SET_STATUS | FLAMENCO_TASK_SET_WORKER,
                                     .status = FLAMENCO_TASK_ACTIVE,
                                     .worker_key = worker };
-    return f->db->task_update(f->self, &f->cx, out->key, &update, NULL, &f->err);
+    return f->db->task_update(f->self, f->cx, out->key, &update, NULL, &f->err);
 }
 
 int32_t fixture_check(fixture *f)
 {
     flamenco_session *reader = NULL;
-    flamenco_cx cx = fixture_cx(f);
+    fake_cx *cx = fake_cx_create(&f->fake);
     must(f, f->db->open(f->self, FLAMENCO_SESSION_READER, &reader, &f->err), "open");
-    int32_t rc = f->db->check(f->self, reader, &cx, &f->err);
+    int32_t rc = f->db->check(f->self, reader, &cx->cx, &f->err);
     f->db->close(f->self, reader);
+    fake_cx_destroy(cx);
     return rc;
 }

@@ -6,33 +6,27 @@
 #ifndef FL_PERSIST_FIXTURE_H
 #define FL_PERSIST_FIXTURE_H
 
+#include "fake_host.h"
 #include "flamenco/persistence.h"
+#include "temp_dir.h"
 
 #define SECOND INT64_C(1000000)
 #define NOW (INT64_C(1774620000) * SECOND) /* 2026-03-27 14:00 UTC */
 
-#define CHUNKS 4096
-
 typedef struct fixture {
-    flamenco_host host;
-    flamenco_config config;
+    fake_host fake;
     const flamenco_plugin *plugin;
     const flamenco_persistence *db;
     void *self;
     flamenco_session *writer;
-    flamenco_cx cx; /* the writer's */
+    flamenco_cx *cx; /* the writer's */
+    fake_cx *own_cx; /* holds it */
     flamenco_error err;
-    char dir[64];
-    char database[96]; /* as the setting says */
-    char path[96]; /* the file that comes of it */
-    int64_t checkpoint_pages, quiet_pages;
-    int64_t monotonic; /* 0 = the true one */
-    uint64_t fail_alloc; /* the n-th allocation from now on fails; 0 = none */
+    char dir[TEMP_DIR_MAX];
+    char database[TEMP_DIR_MAX]; /* as the setting says */
+    char path[TEMP_DIR_MAX]; /* the file that comes of it */
     uint64_t uuids; /* made so far */
     uint64_t batch; /* last committed */
-    char last_info[512]; /* the last log line of level info or above */
-    void *chunks[CHUNKS]; /* of the arenas; freed by fixture_end_cx */
-    uint64_t n_chunks;
 } fixture;
 
 /* Makes the directory and the host, starts nothing. */
@@ -55,9 +49,7 @@ void fixture_begin(fixture *f);
 void fixture_commit(fixture *f); /* with the next batch number */
 /* Commit and begin. */
 void fixture_next(fixture *f);
-/* A call chain for another session. */
-flamenco_cx fixture_cx(fixture *f);
-/* Frees what the arenas hold. */
+/* Commits, frees what the arena holds, and begins: for tests that read many rows. */
 void fixture_forget(fixture *f);
 
 flamenco_uuid fixture_uuid(fixture *f);

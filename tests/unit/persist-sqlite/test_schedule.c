@@ -123,7 +123,7 @@ static void schedule_passes_over_tasks_that_the_worker_failed(void **state)
     const task_spec tasks[] = { { "blender", 60, { 0 }, 0 }, { "blender", 50, { 0 }, 0 }, { "ffmpeg", 55, { 0 }, 0 } };
     int64_t job = fixture_job(f, 50, 0, tasks, 3);
     int64_t task = fixture_read_task(f, job, 1).key;
-    assert_int_equal(f->db->failure_add(f->self, &f->cx, task, worker, NULL, NULL, &f->err), FLAMENCO_OK);
+    assert_int_equal(f->db->failure_add(f->self, f->cx, task, worker, NULL, NULL, &f->err), FLAMENCO_OK);
     fixture_set_task(f, job, 1, FLAMENCO_TASK_SOFT_FAILED);
     /* The head of the blender group is out, so ffmpeg with 55 comes before the blender task with 50. */
     expect_task(f, worker, job, 3);
@@ -138,14 +138,13 @@ static void schedule_respects_the_blocklist(void **state)
     int64_t worker = fixture_worker(f, "w", TYPES);
     const task_spec tasks[] = { { "blender", 50, { 0 }, 0 }, { "ffmpeg", 50, { 0 }, 0 } };
     int64_t job = fixture_job(f, 50, 0, tasks, 2);
-    assert_int_equal(f->db->blocklist_add(f->self, &f->cx, job, worker, flamenco_text("blender"), &f->err),
-                     FLAMENCO_OK);
+    assert_int_equal(f->db->blocklist_add(f->self, f->cx, job, worker, flamenco_text("blender"), &f->err), FLAMENCO_OK);
     expect_task(f, worker, job, 2);
     fixture_set_task(f, job, 2, FLAMENCO_TASK_COMPLETED);
     expect_nothing(f, worker);
     flamenco_worker row = fixture_read_worker(f, worker);
     uint64_t made = 0;
-    assert_int_equal(f->db->blocklist_remove(f->self, &f->cx, job, &row.uuid, flamenco_text("blender"), &made, &f->err),
+    assert_int_equal(f->db->blocklist_remove(f->self, f->cx, job, &row.uuid, flamenco_text("blender"), &made, &f->err),
                      FLAMENCO_OK);
     assert_int_equal(made, 1);
     expect_task(f, worker, job, 1);
@@ -162,8 +161,7 @@ static void schedule_respects_tags(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
         int64_t worker = fixture_worker(f, "w", TYPES);
         if (cases[i].worker_tag != 0)
-            assert_int_equal(f->db->worker_set_tags(f->self, &f->cx, worker, &tags[cases[i].worker_tag], 1, &f->err),
-                             0);
+            assert_int_equal(f->db->worker_set_tags(f->self, f->cx, worker, &tags[cases[i].worker_tag], 1, &f->err), 0);
         int64_t job = fixture_job(f, 50, tags[cases[i].job_tag], tasks, 1);
         if (cases[i].given)
             expect_task(f, worker, job, 1);
@@ -218,18 +216,18 @@ static void schedule_follows_changes_of_the_job(void **state)
     const task_spec tasks[] = { { "blender", 50, { 0 }, 0 } };
     int64_t a = fixture_job(f, 50, 0, tasks, 1), b = fixture_job(f, 60, 0, tasks, 1);
     flamenco_task task;
-    assert_int_equal(fixture_pick(f, &f->cx, worker, &task), 0);
+    assert_int_equal(fixture_pick(f, f->cx, worker, &task), 0);
     assert_int_equal(task.job_key, b);
-    assert_int_equal(f->db->job_set_priority(f->self, &f->cx, a, 70, &f->err), 0);
-    assert_int_equal(fixture_pick(f, &f->cx, worker, &task), 0);
+    assert_int_equal(f->db->job_set_priority(f->self, f->cx, a, 70, &f->err), 0);
+    assert_int_equal(fixture_pick(f, f->cx, worker, &task), 0);
     assert_int_equal(task.job_key, a);
-    assert_int_equal(f->db->job_set_tag(f->self, &f->cx, a, tag, &f->err), 0);
-    assert_int_equal(fixture_pick(f, &f->cx, worker, &task), 0);
+    assert_int_equal(f->db->job_set_tag(f->self, f->cx, a, tag, &f->err), 0);
+    assert_int_equal(fixture_pick(f, f->cx, worker, &task), 0);
     assert_int_equal(task.job_key, b);
-    assert_int_equal(f->db->job_set_delete_requested(f->self, &f->cx, b, &f->err), 0);
-    assert_int_equal(fixture_pick(f, &f->cx, worker, &task), FLAMENCO_E_NOT_FOUND);
-    assert_int_equal(f->db->job_set_tag(f->self, &f->cx, a, 0, &f->err), 0);
-    assert_int_equal(fixture_pick(f, &f->cx, worker, &task), 0);
+    assert_int_equal(f->db->job_set_delete_requested(f->self, f->cx, b, &f->err), 0);
+    assert_int_equal(fixture_pick(f, f->cx, worker, &task), FLAMENCO_E_NOT_FOUND);
+    assert_int_equal(f->db->job_set_tag(f->self, f->cx, a, 0, &f->err), 0);
+    assert_int_equal(fixture_pick(f, f->cx, worker, &task), 0);
     assert_int_equal(task.job_key, a);
     fixture_next(f);
     assert_int_equal(fixture_check(f), FLAMENCO_OK);
@@ -243,11 +241,11 @@ static void deleting_a_tag_frees_its_jobs(void **state)
     int64_t job = fixture_job(f, 50, tag, tasks, 2);
     uint64_t made = 0;
     expect_nothing(f, worker);
-    assert_int_equal(f->db->tag_delete(f->self, &f->cx, tag, &made, &f->err), 0);
+    assert_int_equal(f->db->tag_delete(f->self, f->cx, tag, &made, &f->err), 0);
     assert_int_equal(made, 1);
     assert_int_equal(fixture_read_job(f, job).tag_key, 0);
     expect_task(f, worker, job, 1);
-    assert_int_equal(f->db->tag_delete(f->self, &f->cx, tag, &made, &f->err), FLAMENCO_E_NOT_FOUND);
+    assert_int_equal(f->db->tag_delete(f->self, f->cx, tag, &made, &f->err), FLAMENCO_E_NOT_FOUND);
 }
 
 static void requeued_job_tells_what_became_runnable(void **state)

@@ -103,8 +103,6 @@ void farm_commit(farm *f)
 
 void farm_rollback(farm *f)
 {
-    flamenco_error err = FLAMENCO_ERROR_INIT;
-    check(flamenco_persist_rollback_to(&f->persist, &f->cx->cx, &err), &err, "rollback_to");
     flamenco_persist_rollback(&f->persist, &f->cx->cx);
     fake_cx_destroy(f->cx);
     f->cx = NULL;

@@ -23,6 +23,12 @@ static inline void expect_ok(int32_t rc, const flamenco_error *err, const char *
         fail_msg("%s: %d %s", what, rc, err->text);
 }
 
+/* Where memory ends within a method of persistence that has changed rows already, the whole transaction is lost. */
+static inline void expect_no_memory(int32_t rc)
+{
+    assert_true(rc == FLAMENCO_E_NOMEM || rc == FLAMENCO_E_UNAVAILABLE);
+}
+
 static inline void expect_text(const char *what, const char *which, const char *got, const char *wanted)
 {
     if (strcmp(got, wanted) != 0)
