@@ -262,6 +262,7 @@ static void work_off(fl_publisher *publisher, fl_batch *batch)
 static void *publisher_main(void *arg)
 {
     fl_publisher *publisher = arg;
+    (void)pthread_setname_np(pthread_self(), "publisher");
     pthread_mutex_lock(&publisher->lock);
     for (;;) {
         while (publisher->first == NULL && !publisher->stopping)
