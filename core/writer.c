@@ -389,6 +389,7 @@ static int reopen_session(writer *w)
 void *fl_writer_main(void *arg)
 {
     fl_executor *ex = arg;
+    (void)pthread_setname_np(pthread_self(), "writer");
     writer *w = calloc(1, sizeof(*w));
     if (w == NULL || (w->arena = fl_arena_create(0)) == NULL) {
         free(w);
