@@ -115,6 +115,7 @@ class Server(ThreadingHTTPServer):
     def get_request(self):
         connection, address = super().get_request()
         self.manager.connections.add(connection)
+        self.manager.most_connections = max(self.manager.most_connections, len(self.manager.connections))
         return connection, address
 
     def shutdown_request(self, request):
@@ -136,6 +137,7 @@ class MockManager:
         self.logs = {}  # task id → text
         self.cut_bodies = 0
         self.connections = set()
+        self.most_connections = 0
         self.lose_completions = False  # acknowledge completed tasks and forget them: the soak test has to notice
         self.server = None
         self.port = 0
@@ -220,6 +222,7 @@ class MockManager:
             if op == "register" and request.headers.get("Authorization") != "Basic Og==":
                 self.problems.append("register: no empty credentials")
             self.requests.append((op, worker and worker["name"], json_body, time.monotonic()))
+            self.lock.notify_all()
             if self.scripts.get(op):
                 scripted = self.scripts[op].pop(0)
                 if scripted is not None:
@@ -451,9 +454,8 @@ class MockManager:
         return 202, b""
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # by hand: prints its address, on a free port
     manager = MockManager(hold=10)
-    manager.port = 8080
     manager.start()
     print(manager.url)
     for _ in itertools.count():
