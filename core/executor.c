@@ -59,7 +59,8 @@ fl_step *fl_queue_pop(fl_step_queue *queue)
 
 int fl_error_is_passing(int32_t code)
 {
-    return code == FLAMENCO_E_BUSY || code == FLAMENCO_E_UNAVAILABLE || code == FLAMENCO_E_FULL || code == FLAMENCO_E_IO;
+    return code == FLAMENCO_E_BUSY || code == FLAMENCO_E_UNAVAILABLE || code == FLAMENCO_E_FULL ||
+           code == FLAMENCO_E_IO;
 }
 
 void fl_executor_cx(fl_executor *ex, fl_step *step, fl_arena *arena, fl_batch *batch, int read_only, fl_cx *cx)
@@ -82,7 +83,7 @@ void fl_executor_submit(fl_executor *ex, fl_step *step)
     if (step->deadline_us == 0)
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
     pthread_mutex_lock(&ex->lock);
-    int refused = ex->stopping;
+    int refused = ex->stopping != 0;
     if (!refused && step->ops->kind == FLAMENCO_STEP_WRITE) {
         fl_queue_push(&ex->writes, step);
         if (ex->writes.length == 1)
@@ -192,15 +193,18 @@ void fl_executor_stop(fl_executor *ex, int64_t deadline_us)
     ex->writer_started = 0;
     cancel_queue(ex, &ex->writes);
     cancel_queue(ex, &ex->reads);
+    for (uint32_t i = 0; i < ex->n_readers; ++i) {
+        flamenco_persist_close(&ex->f->persist, ex->readers[i].session);
+        ex->readers[i].session = NULL;
+    }
+    flamenco_persist_close(&ex->f->persist, ex->writer_session);
+    ex->writer_session = NULL;
 }
 
 void fl_executor_destroy(fl_executor *ex)
 {
     if (ex == NULL)
         return;
-    for (uint32_t i = 0; i < ex->n_readers; ++i)
-        flamenco_persist_close(&ex->f->persist, ex->readers[i].session);
-    flamenco_persist_close(&ex->f->persist, ex->writer_session);
     pthread_cond_destroy(&ex->writer_wake);
     pthread_cond_destroy(&ex->reader_wake);
     pthread_mutex_destroy(&ex->lock);

@@ -11,11 +11,11 @@
 typedef struct fl_executor fl_executor;
 
 typedef struct fl_executor_config {
-    uint32_t readers;          /* threads; 0 = one per core, 2 to 8 */
-    uint32_t batch_steps;      /* steps per commit at most */
-    int64_t batch_us;          /* age of a batch at most */
-    int64_t step_deadline_us;  /* how long a step is tried, 25 s */
-    int64_t read_deadline_us;  /* how long one snapshot may last, 10 s */
+    uint32_t readers; /* threads; 0 = one per core, 2 to 8 */
+    uint32_t batch_steps; /* steps per commit at most */
+    int64_t batch_us; /* age of a batch at most */
+    int64_t step_deadline_us; /* how long a step is tried, 25 s */
+    int64_t read_deadline_us; /* how long one snapshot may last, 10 s */
 } fl_executor_config;
 
 typedef struct fl_executor_stats {
@@ -30,8 +30,8 @@ int32_t fl_executor_start(struct flamenco *f, const fl_executor_config *config, 
 /* Queues a READ or WRITE step, which is the executor's until done(). [any] */
 void fl_executor_submit(fl_executor *ex, fl_step *step);
 
-/* Runs what is queued, refuses new steps with CANCELLED, joins the threads. Steps still queued at the deadline end with
- * CANCELLED. */
+/* Runs what is queued, refuses new steps with CANCELLED, joins the threads, closes the sessions. Steps still queued at the
+ * deadline end with CANCELLED. */
 void fl_executor_stop(fl_executor *ex, int64_t deadline_us);
 void fl_executor_destroy(fl_executor *ex); /* accepts NULL */
 

@@ -18,11 +18,11 @@ typedef struct fl_step_queue {
 void fl_queue_init(fl_step_queue *queue);
 void fl_queue_push(fl_step_queue *queue, fl_step *step);
 void fl_queue_push_front(fl_step_queue *queue, fl_step_queue *more); /* empties `more` */
-fl_step *fl_queue_pop(fl_step_queue *queue);                          /* NULL when empty */
+fl_step *fl_queue_pop(fl_step_queue *queue); /* NULL when empty */
 
 /* What a thread runs now, for the watchdog. */
 typedef struct fl_running {
-    const char *name;    /* atomic; NULL = idle */
+    const char *name; /* atomic; NULL = idle */
     int64_t deadline_us; /* atomic */
 } fl_running;
 
@@ -41,7 +41,7 @@ struct fl_executor {
     pthread_cond_t writer_wake, reader_wake;
     fl_step_queue writes, reads;
     uint32_t stopping;
-    uint32_t quiet_wanted;    /* the gate is shut: no new snapshots */
+    uint32_t quiet_wanted; /* the gate is shut: no new snapshots */
     uint32_t readers_in_txn;
     fl_executor_stats stats;
 
@@ -59,9 +59,6 @@ struct fl_executor {
 
 /* Fills cx for a run of the step. */
 void fl_executor_cx(fl_executor *ex, fl_step *step, fl_arena *arena, fl_batch *batch, int read_only, fl_cx *cx);
-
-/* Tells whether the work may succeed later, so that it is tried again. */
-int fl_error_is_passing(int32_t code);
 
 void *fl_reader_main(void *reader);
 void *fl_writer_main(void *executor);

@@ -20,13 +20,16 @@
 #include "flamenco/calls/persistence.h"
 #include "flamenco/calls/shaman.h"
 #include "flamenco/calls/sleep_scheduler.h"
+#include "flamenco/calls/state_machine.h"
 #include "flamenco/calls/task_scheduler.h"
-#include "flamenco/calls/task_state_machine.h"
 
 struct fl_config;
 struct fl_credentials;
 struct fl_executor;
+struct fl_host;
 struct fl_http;
+struct fl_http_settings;
+struct fl_limit_settings;
 struct fl_listeners;
 struct fl_loader;
 struct fl_metrics;
@@ -71,11 +74,23 @@ struct flamenco {
     struct fl_parked *parked;
     struct fl_credentials *credentials;
     struct fl_metrics *metrics;
+    struct fl_host *core_host; /* the host table for work of the core itself */
     struct fl_http *http;
 
-    char version[64]; /* of the program */
-    uint32_t ready;   /* atomic: 1 while requests are served */
+    const struct fl_http_settings *http_settings; /* manager.yaml, sections `http` and `limits` */
+    const struct fl_limit_settings *limits;
+    const flamenco_str *origins; /* that CORS allows */
+    size_t n_origins;
+    char version[64]; /* of this build: the commit that it was made from */
+    char reported_version[64]; /* what clients are told */
+    uint32_t ready; /* atomic: 1 while requests are served */
+    int wake_fd; /* an eventfd: wakes the main thread */
+    uint32_t wanted; /* atomic, FL_WANT_*: what the main thread is to do */
 };
+
+#define FL_WANT_NOTHING 0u
+#define FL_WANT_FAIL 1u
+#define FL_WANT_RESTART 2u
 
 /* Asks the manager to stop itself: with exit code 1 and the reason in the log, or (restart 1) to start anew in place.
  * Returns at once; the first call counts. [any] */

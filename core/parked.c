@@ -13,8 +13,8 @@
 #include "core/touches.h"
 
 #define BUCKETS 4096u
-#define RECENT 64u      /* wake-ups of workers that are remembered, for fl_parked_add */
-#define AT_ONCE 128u    /* steps that are tried again at one time */
+#define RECENT 64u /* wake-ups of workers that are remembered, for fl_parked_add */
+#define AT_ONCE 128u /* steps that are tried again at one time */
 
 enum { FREE = 0, WAITING, CHECKING, RUNNING };
 
@@ -26,11 +26,11 @@ struct fl_parked {
     uint64_t count, next_order;
     uint64_t wakes; /* atomic */
     flamenco_uuid recent[RECENT]; /* the worker of wake-up n stands at n % RECENT; none for tasks */
-    uint64_t round;   /* of wake-ups for tasks; a step whose `tried` is less has not been tried since */
-    uint64_t wanted;  /* tasks that may still be had */
-    uint64_t trying;  /* steps under way for them */
-    int any_type;     /* wanted tasks are of several types */
-    char type[256];   /* theirs otherwise */
+    uint64_t round; /* of wake-ups for tasks; a step whose `tried` is less has not been tried since */
+    uint64_t wanted; /* tasks that may still be had */
+    uint64_t trying; /* steps under way for them */
+    int any_type; /* wanted tasks are of several types */
+    char type[256]; /* theirs otherwise */
     int draining;
 };
 
@@ -175,16 +175,20 @@ void fl_parked_add(fl_parked *parked, fl_step *step)
     }
     if (again && step->park.kind == FLAMENCO_WAKE_TASKS && parked->trying > 0)
         --parked->trying;
-    if (news)
+    /* Under the lock, so that nobody takes the step away before it holds. */
+    int gone = !news && !step->ops->hold(step);
+    if (news || gone)
         step->park.state = FREE;
     else
         link_step(parked, step);
     fl_step *taken = take_for_tasks(parked);
-    if (!news)
-        step->ops->hold(step); /* under the lock, so that nobody takes the step away before it holds */
     pthread_mutex_unlock(&parked->lock);
-    if (news)
+    if (news) {
+        step->deadline_us = 0;
         fl_executor_submit(parked->f->executor, step);
+    } else if (gone) {
+        step->ops->expired(step);
+    }
     check_all(taken);
 }
 

@@ -32,7 +32,7 @@ struct fl_publisher {
     uint32_t queued;
     int stopping;
     uint64_t next_seq;
-    uint32_t lane_jobs;  /* atomic: log appends under way */
+    uint32_t lane_jobs; /* atomic: log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
 };
@@ -145,7 +145,9 @@ static void lane_done(fl_step *step, int32_t result, const flamenco_error *err)
     free(job);
 }
 
-static const fl_step_ops lane_ops = { .name = "task-log", .kind = FLAMENCO_STEP_WORK, .run = run_lane, .done = lane_done };
+static const fl_step_ops lane_ops = {
+    .name = "task-log", .kind = FLAMENCO_STEP_WORK, .run = run_lane, .done = lane_done
+};
 
 static void start_lane(fl_publisher *publisher, fl_batch *batch, latch *l, uint32_t lane)
 {
@@ -260,6 +262,7 @@ static void work_off(fl_publisher *publisher, fl_batch *batch)
 static void *publisher_main(void *arg)
 {
     fl_publisher *publisher = arg;
+    (void)pthread_setname_np(pthread_self(), "publisher");
     pthread_mutex_lock(&publisher->lock);
     for (;;) {
         while (publisher->first == NULL && !publisher->stopping)

@@ -9,7 +9,7 @@
 #include "core/cx.h"
 
 /* What run() may return beside 0, FLAMENCO_AGAIN (run once more, behind everything that waits) and errors. */
-#define FL_STEP_PARK 2     /* nothing to say yet: wait for a wake-up (parked.h); what this run changed is kept */
+#define FL_STEP_PARK 2 /* nothing to say yet: wait for a wake-up (parked.h); what this run changed is kept */
 #define FL_STEP_ROLLBACK 3 /* done, but what this run changed is undone */
 
 struct fl_step;
@@ -24,9 +24,10 @@ typedef struct fl_step_ops {
     /* Called once, when the result stands: after the durable commit, on the publisher's thread (WRITE), else on the thread
      * that ran it. result: 0, FL_STEP_ROLLBACK or an error, then err tells more. The step is the callee's again. */
     void (*done)(struct fl_step *step, int32_t result, const flamenco_error *err);
-    /* For steps that park (else NULL). hold: it waits now. check: find out whether somebody still waits for it, then call
-     * fl_parked_checked(). expired: the hold is over; the step is the callee's again. */
-    void (*hold)(struct fl_step *step);
+    /* For steps that park (else NULL). hold: it waits now; returns 0 when its client is known to be gone. check: find out
+     * whether somebody still waits for it, then call fl_parked_checked(). expired: the hold is over; the step is the
+     * callee's again. */
+    int (*hold)(struct fl_step *step);
     void (*check)(struct fl_step *step);
     void (*expired)(struct fl_step *step);
 } fl_step_ops;
@@ -37,7 +38,7 @@ typedef struct fl_park {
     flamenco_uuid worker;
     int64_t worker_key;
     flamenco_str task_types; /* joined by commas; valid as long as the step */
-    int64_t hold_us;         /* how long it may wait in all */
+    int64_t hold_us; /* how long it may wait in all */
     /* parked.c's own. */
     uint32_t state;
     int64_t hold_until_us; /* by the clock service's monotonic time */
@@ -50,8 +51,8 @@ typedef struct fl_step {
     const fl_step_ops *ops;
     fl_arena *arena; /* for row texts; NULL: one is made for each run */
     int64_t deadline_us; /* system's monotonic clock; 0 = the executor sets its default */
-    uint32_t cancelled;  /* atomic */
-    uint64_t order_key;  /* WORK */
+    uint32_t cancelled; /* atomic */
+    uint64_t order_key; /* WORK */
     flamenco_str request_id;
     uint64_t cursor[4]; /* how far a chain of runs has come; put back when its commit fails */
     fl_park park;
@@ -62,6 +63,9 @@ typedef struct fl_step {
     int32_t result;
     flamenco_error error;
 } fl_step;
+
+/* Tells whether a step that failed with this code may succeed later: the executor tries it again until its deadline. */
+int fl_error_is_passing(int32_t code);
 
 /* The system's monotonic clock in µs, by which all deadlines are kept. */
 int64_t fl_monotonic_us(void);

@@ -91,7 +91,7 @@ void fl_json_key(fl_json *w, const char *key)
     if (to == NULL)
         return;
     *to++ = '"';
-    memcpy(to, key, len);
+    memcpy(to, key, len + 1);
     to[len] = '"';
     to[len + 1] = ':';
     w->out->len += len + 3;
@@ -238,7 +238,7 @@ void fl_json_real(fl_json *w, double value)
         fl_json_null(w);
         return;
     }
-    char digits[20], text[48];
+    char digits[20] = { 0 }, text[48];
     char *to = text;
     if (signbit(value))
         *to++ = '-';

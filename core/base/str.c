@@ -186,6 +186,7 @@ flamenco_str fl_str_to_utf8(fl_arena *arena, flamenco_str s)
 {
     if (fl_str_is_utf8(s))
         return fl_arena_copy(arena, s);
+    static const char replacement[] = { '\xEF', '\xBF', '\xBD' };
     const flamenco_str none = { NULL, 0 };
     const unsigned char *p = (const unsigned char *)s.ptr;
     uint64_t bad = 0;
@@ -203,8 +204,8 @@ flamenco_str fl_str_to_utf8(fl_arena *arena, flamenco_str s)
     for (uint64_t i = 0; i < s.len;) {
         size_t n = fl_utf8_length(p + i, (size_t)(s.len - i));
         if (n == 0) {
-            memcpy(text + len, "\xEF\xBF\xBD", 3);
-            len += 3;
+            memcpy(text + len, replacement, sizeof(replacement));
+            len += sizeof(replacement);
             ++i;
         } else {
             memcpy(text + len, p + i, n);

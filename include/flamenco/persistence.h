@@ -10,16 +10,18 @@
  *
  * FAILURES. After BUSY, UNAVAILABLE, FULL, IO or CORRUPT only rollback() is allowed. After any other error the transaction
  * goes on, and the failed method has changed nothing. Methods name NOT_FOUND, EXISTS, CONFLICT where they may give them;
- * INVALID (a defect of the caller), NOMEM, CANCELLED and DEADLINE may come from any.
+ * INVALID (a defect of the caller), NOMEM, CANCELLED and DEADLINE may come from any. A method that fails half-way and cannot
+ * undo its half gives UNAVAILABLE.
  *
  * ROWS are plain structs by value; the caller sets struct_size, the callee fills what fits. `key` is the store's own number
  * of a row: ascending in order of creation within its table, never 0, never used again. Texts in rows given out live in
  * the arena of cx, in rows given to a visitor until the visitor returns. JSON columns are text that was checked before it
  * came in. Times are µs since 1970 UTC, FLAMENCO_TIME_NONE = none. A visitor returns 0 to go on, any other value to end the
- * list early, which is then a success.
+ * list early, which is then a success. It may call reading methods with the same cx; a changing one is INVALID until the list
+ * has ended.
  *
  * UPDATED. Every change of a job, task or worker row sets its `updated` to cx->now_us unless said otherwise (contract:
- * state-and-scheduling 4).
+ * state-and-scheduling 4). What the store keeps for itself (counters, open dependencies, hidden) is no such change.
  *
  * COST. No method may cost time in proportion to finished work: counters are kept, lists come from indexes.
  *
@@ -77,7 +79,7 @@ typedef struct flamenco_task {
     int64_t steps_total, steps_completed;
     flamenco_str name, type, activity;
     flamenco_str worker_name, worker_address; /* empty for none and for a deleted worker */
-    flamenco_str commands; /* JSON array, or "null"; filled by task_get and task_get_key only */
+    flamenco_str commands; /* JSON array, or "null"; filled by task_get, task_get_key, task_held and task_runnable only */
 } flamenco_task;
 
 typedef struct flamenco_worker {
@@ -182,7 +184,8 @@ typedef struct flamenco_task_update {
 } flamenco_task_update;
 
 /* A job's counters after a change, and what the change made runnable: tasks that may now be handed out and could not
- * before (by a new status, or because the last task that they depend on was completed). */
+ * before (by a new status, or because the last task that they depend on was completed). Counting them may stop at 10 000,
+ * here and in every made_runnable_out: it tells how many waiting requests are worth waking. */
 typedef struct flamenco_job_counts {
     uint32_t struct_size;
     uint32_t job_status;
@@ -285,7 +288,7 @@ typedef struct flamenco_persistence {
     /* The job's counters; made_runnable is 0. NOT_FOUND. [reader] [writer] */
     int32_t (*job_counts)(void *self, flamenco_cx *cx, int64_t key, flamenco_job_counts *out, flamenco_error *err);
     /* Change one column. counts_out may be NULL; a status that lets tasks run again tells so in made_runnable. tag_key 0
-     * removes the tag. NOT_FOUND. [writer] */
+     * removes the tag. NOT_FOUND: no such job, it is hidden, or no such tag. [writer] */
     int32_t (*job_set_status)(void *self, flamenco_cx *cx, int64_t key, uint32_t status, flamenco_str activity,
                               flamenco_job_counts *counts_out, flamenco_error *err);
     int32_t (*job_set_priority)(void *self, flamenco_cx *cx, int64_t key, int32_t priority, flamenco_error *err);
@@ -300,7 +303,8 @@ typedef struct flamenco_persistence {
     /* Storing a job: insert it hidden with the number of its tasks, then its tasks in order and in chunks, then the
      * dependencies, then show it. Values are stored as given (an import brings its own status and times); `key`, counts and
      * steps of the job row are the store's. first_index: of rows[0], from 1. stride: bytes from row to row. EXISTS: the
-     * UUID is taken. [writer] */
+     * UUID is taken, or the pair of tasks is there. NOT_FOUND: no such job. INVALID: the job is not hidden, a task lies
+     * outside its number of tasks, or job_show comes before all of them are stored. [writer] */
     int32_t (*job_insert_hidden)(void *self, flamenco_cx *cx, const flamenco_job *job, uint64_t n_tasks, int64_t *key_out,
                                  flamenco_error *err);
     int32_t (*tasks_insert)(void *self, flamenco_cx *cx, int64_t job_key, uint32_t first_index,
@@ -309,7 +313,8 @@ typedef struct flamenco_persistence {
                            flamenco_error *err);
     int32_t (*job_show)(void *self, flamenco_cx *cx, int64_t key, flamenco_job_counts *counts_out, flamenco_error *err);
     /* Hides a job for good; then purge until *left_out is 0, at most `limit` rows a call; the last call removes the job
-     * itself with its blocklist, failures and last-rendered record. [writer] */
+     * itself with its blocklist, failures and last-rendered record. *left_out is 0, too, for a job that is gone already.
+     * NOT_FOUND (job_hide): no such job, or it is hidden already. [writer] */
     int32_t (*job_hide)(void *self, flamenco_cx *cx, int64_t key, flamenco_error *err);
     int32_t (*job_purge)(void *self, flamenco_cx *cx, int64_t key, uint64_t limit, uint64_t *left_out, flamenco_error *err);
 
@@ -324,11 +329,11 @@ typedef struct flamenco_persistence {
     int32_t (*tasks_list)(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_page *page, flamenco_visit_task visit,
                           void *ctx, uint64_t *total_out, flamenco_error *err);
     /* Tasks last assigned to a worker whose status is in the mask (ACTIVE and FAILED are answered from an index);
-     * job_key 0 = of any job. [reader] [writer] */
+     * job_key 0 = of any job. Without those of hidden jobs. [reader] [writer] */
     int32_t (*tasks_of_worker)(void *self, flamenco_cx *cx, int64_t worker_key, uint64_t status_mask, int64_t job_key,
                                flamenco_visit_task visit, void *ctx, flamenco_error *err);
     /* What fetchWorker shows: the active task in an active job, else the one most recently assigned. NOT_FOUND: never had
-     * one. [reader] [writer] */
+     * one, or its job is gone. [reader] [writer] */
     int32_t (*task_shown_for_worker)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out,
                                      flamenco_error *err);
     /* Active tasks touched at or before the limit; never-touched ones do not count. [reader] [writer] */
@@ -343,7 +348,7 @@ typedef struct flamenco_persistence {
     /* Changes a task and everything that follows from it in the same step: the job's counters and steps, the open
      * dependencies of the tasks that wait for it, and what is runnable. Steps follow the status: COMPLETED sets them to
      * the total, QUEUED to 0, unless SET_STEPS is given, too (state-and-scheduling 2). The job's `updated` changes only
-     * when its steps do. counts_out may be NULL. NOT_FOUND. [writer] */
+     * when its steps do. counts_out may be NULL. NOT_FOUND: no such task, or no such worker. [writer] */
     int32_t (*task_update)(void *self, flamenco_cx *cx, int64_t key, const flamenco_task_update *update,
                            flamenco_job_counts *counts_out, flamenco_error *err);
     /* Moves tasks of a job whose status is in from_mask to `to`, in order of index, beginning behind index *cursor (0 at
@@ -355,9 +360,12 @@ typedef struct flamenco_persistence {
 
     /* -- scheduling (state-and-scheduling 6) -- */
 
-    /* The active task that the worker holds in an active or queued job. NOT_FOUND. [reader] [writer] */
+    /* The active task that the worker holds in an active or queued job that is not marked for deletion. Gives `commands`,
+     * too. NOT_FOUND. [reader] [writer] */
     int32_t (*task_held)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out, flamenco_error *err);
-    /* The groups with work for this worker, best first: job priority, then task priority, both descending, then creation.
+    /* The groups with work for this worker, best first: job priority, then task priority of the best task, both descending,
+     * then creation of that task. A worker that failed the best task gets a lower one of the group, so a caller that wants
+     * the best of all goes on while the next group could still beat what it has.
      * Seen to: job status active or queued and not marked for deletion, task status queued or soft-failed, no open
      * dependency, the worker's task types, tag, blocklist. Its failed tasks are not looked at here. [reader] [writer] */
     int32_t (*runnable_groups)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_group visit, void *ctx,
@@ -380,6 +388,7 @@ typedef struct flamenco_persistence {
     /* How many workers that are not deleted there are per status. [reader] [writer] */
     int32_t (*workers_count)(void *self, flamenco_cx *cx, uint64_t counts_out[FLAMENCO_WORKER_STATUSES],
                              flamenco_error *err);
+    /* NOT_FOUND. [writer] */
     int32_t (*worker_update)(void *self, flamenco_cx *cx, int64_t key, const flamenco_worker_update *update,
                              flamenco_error *err);
     /* Soft-deletes: deleted = now, `updated` stays. NOT_FOUND: already. [writer] */
@@ -389,7 +398,7 @@ typedef struct flamenco_persistence {
                                  flamenco_error *err);
     /* How many workers could still run tasks of this type in this job: not deleted, has the type and the job's tag, not
      * blocked for them, has not failed `task_key` (0 = do not look); offline and error ones only if seen at or after
-     * seen_since_us (decisions: fail thresholds). [reader] [writer] */
+     * seen_since_us (decisions: fail thresholds). NOT_FOUND: no such job. [reader] [writer] */
     int32_t (*workers_capable)(void *self, flamenco_cx *cx, int64_t job_key, flamenco_str task_type, int64_t task_key,
                                int64_t seen_since_us, uint64_t *out, flamenco_error *err);
     /* Stores many kept times; a row that is gone is passed over. Sets `updated` to at_us where that is later. [writer] */
@@ -398,7 +407,8 @@ typedef struct flamenco_persistence {
 
     /* -- tags -- */
 
-    /* EXISTS: UUID or name is taken; also from tag_update. [writer] */
+    /* EXISTS: UUID or name is taken; also from tag_update, which finds the tag by key and leaves the UUID. NOT_FOUND, also from
+     * tag_update and tag_delete. [writer] */
     int32_t (*tag_insert)(void *self, flamenco_cx *cx, const flamenco_tag *row, int64_t *key_out, flamenco_error *err);
     int32_t (*tag_get)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_tag *out, flamenco_error *err);
     int32_t (*tag_get_name)(void *self, flamenco_cx *cx, flamenco_str name, flamenco_tag *out, flamenco_error *err);
@@ -408,12 +418,13 @@ typedef struct flamenco_persistence {
     int32_t (*tag_delete)(void *self, flamenco_cx *cx, int64_t key, uint64_t *made_runnable_out, flamenco_error *err);
     int32_t (*worker_tags)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_tag visit, void *ctx,
                            flamenco_error *err);
-    /* Replaces the memberships. [writer] */
+    /* Replaces the memberships. NOT_FOUND: no such worker or tag. [writer] */
     int32_t (*worker_set_tags)(void *self, flamenco_cx *cx, int64_t worker_key, const int64_t *tag_keys, uint64_t n,
                                flamenco_error *err);
 
     /* -- sleep schedules -- */
 
+    /* NOT_FOUND: the worker has no schedule; sleep_set: there is no such worker. [reader] [writer], the setters [writer] */
     int32_t (*sleep_get)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_sleep_schedule *out, flamenco_error *err);
     int32_t (*sleep_set)(void *self, flamenco_cx *cx, const flamenco_sleep_schedule *row, flamenco_error *err);
     int32_t (*sleep_set_next)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t next_check_us, flamenco_error *err);
@@ -424,7 +435,7 @@ typedef struct flamenco_persistence {
 
     /* -- blocklist and failure list (state-and-scheduling 8) -- */
 
-    /* An entry that exists is a success. [writer] */
+    /* An entry that exists is a success. NOT_FOUND: no such job or worker. [writer] */
     int32_t (*blocklist_add)(void *self, flamenco_cx *cx, int64_t job_key, int64_t worker_key, flamenco_str task_type,
                              flamenco_error *err);
     /* An entry that does not exist is a success; made_runnable_out: tasks that the worker may now run. [writer] */
@@ -435,7 +446,7 @@ typedef struct flamenco_persistence {
     int32_t (*blocklist_list)(void *self, flamenco_cx *cx, int64_t job_key, flamenco_visit_blocklist visit, void *ctx,
                               flamenco_error *err);
     /* n_task_out: workers that failed this task; n_worker_out: tasks of this job and of the task's type that this worker
-     * failed; both with this failure. [writer] */
+     * failed; both with this failure. NOT_FOUND: no such task or worker. [writer] */
     int32_t (*failure_add)(void *self, flamenco_cx *cx, int64_t task_key, int64_t worker_key, uint64_t *n_task_out,
                            uint64_t *n_worker_out, flamenco_error *err);
     /* The workers that failed a task, by key, soft-deleted ones too. [reader] [writer] */
@@ -452,9 +463,10 @@ typedef struct flamenco_persistence {
     /* -- optional -- */
 
     /* Checks the store: structure, foreign keys, and that every counter, open dependency and runnable group equals a
-     * recount. CORRUPT with the first finding. Has transactions of its own; long. [reader] */
+     * recount. CORRUPT with the first finding. Has transactions of its own, so cx has none; long. [reader] */
     int32_t (*check)(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err);
-    /* Copies the store to a new file, or whatever `path` means to the back end. [writer] */
+    /* Copies the store to a new file, or whatever `path` means to the back end. EXISTS: it is there. Long: a writer's session
+     * changes nothing meanwhile, a reader's holds up nobody. cx has no transaction. [reader] [writer] */
     int32_t (*backup)(void *self, flamenco_session *session, flamenco_str path, flamenco_cx *cx, flamenco_error *err);
 } flamenco_persistence;
 

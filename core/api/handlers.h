@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * handlers.h - the handlers that server.c puts into the flamenco_server_interface, one file per part of the API.
+ */
+#ifndef FL_API_HANDLERS_H
+#define FL_API_HANDLERS_H
+
+#include "core/api/call.h"
+
+/* meta.c */
+int32_t fl_get_version(fl_call *call, const api_get_version_in *in);
+int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in);
+int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
+int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
+
+/* job_types.c */
+int32_t fl_get_job_types(fl_call *call, const api_get_job_types_in *in);
+int32_t fl_get_job_type(fl_call *call, const api_get_job_type_in *in);
+
+/* job_submit.c */
+int32_t fl_prepare_submit_job(fl_call *call, const api_submit_job_in *in);
+int32_t fl_submit_job(fl_call *call, const api_submit_job_in *in);
+int32_t fl_prepare_submit_job_check(fl_call *call, const api_submit_job_check_in *in);
+int32_t fl_submit_job_check(fl_call *call, const api_submit_job_check_in *in);
+
+/* jobs.c */
+int32_t fl_fetch_jobs(fl_call *call, const api_fetch_jobs_in *in);
+int32_t fl_fetch_job(fl_call *call, const api_fetch_job_in *in);
+int32_t fl_set_job_status(fl_call *call, const api_set_job_status_in *in);
+int32_t fl_set_job_priority(fl_call *call, const api_set_job_priority_in *in);
+int32_t fl_fetch_job_tasks(fl_call *call, const api_fetch_job_tasks_in *in);
+
+/* tasks.c */
+int32_t fl_fetch_task(fl_call *call, const api_fetch_task_in *in);
+int32_t fl_set_task_status(fl_call *call, const api_set_task_status_in *in);
+int32_t fl_fetch_task_log_info(fl_call *call, const api_fetch_task_log_info_in *in);
+int32_t fl_finish_fetch_task_log_info(fl_call *call, const api_fetch_task_log_info_in *in);
+int32_t fl_fetch_task_log_tail(fl_call *call, const api_fetch_task_log_tail_in *in);
+int32_t fl_finish_fetch_task_log_tail(fl_call *call, const api_fetch_task_log_tail_in *in);
+
+/* worker.c: what Workers call about themselves */
+int32_t fl_prepare_register_worker(fl_call *call, const api_register_worker_in *in);
+int32_t fl_register_worker(fl_call *call, const api_register_worker_in *in);
+int32_t fl_sign_on(fl_call *call, const api_sign_on_in *in);
+int32_t fl_sign_off(fl_call *call, const api_sign_off_in *in);
+int32_t fl_worker_state(fl_call *call, const api_worker_state_in *in);
+int32_t fl_worker_state_changed(fl_call *call, const api_worker_state_changed_in *in);
+
+/* worker_task.c: what Workers call about tasks */
+int32_t fl_schedule_task(fl_call *call, const api_schedule_task_in *in);
+int32_t fl_task_update(fl_call *call, const api_task_update_in *in);
+int32_t fl_may_worker_run(fl_call *call, const api_may_worker_run_in *in);
+
+/* worker_mgt.c */
+int32_t fl_fetch_workers(fl_call *call, const api_fetch_workers_in *in);
+int32_t fl_fetch_worker(fl_call *call, const api_fetch_worker_in *in);
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * jobs.c - the operations on stored jobs (api-behaviour 7.6). Submission stands in job_submit.c.
+ */
+#include "core/api/convert.h"
+#include "core/api/handlers.h"
+#include "core/api/page.h"
+#include "core/base/str.h"
+
+/* Reads the job that a path names, or answers 400 or 404. */
+static int32_t get_job(fl_call *call, flamenco_str job_id, flamenco_job *out)
+{
+    flamenco_uuid uuid;
+    int32_t rc = fl_call_uuid(call, "the job id", job_id, &uuid);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    memset(out, 0, sizeof(*out));
+    out->struct_size = (uint32_t)sizeof(*out);
+    rc = flamenco_persist_job_get(&call->f->persist, &call->cx->pub, &uuid, out, call->err);
+    if (rc == FLAMENCO_E_NOT_FOUND)
+        return fl_call_refuse(call, 404, "there is no job %.*s", FL_STR_ARGS(job_id));
+    return rc;
+}
+
+static int32_t emit_job(fl_call *call, const flamenco_job *job)
+{
+    flamenco_job_event event = { .struct_size = (uint32_t)sizeof(event),
+                                 .previous_status = FLAMENCO_PREVIOUS_NONE,
+                                 .row = job };
+    return call->cx->pub.host->emit_job(&call->cx->pub, &event);
+}
+
+static int32_t wake_tasks(fl_call *call, uint64_t count)
+{
+    flamenco_wake wake = { .struct_size = (uint32_t)sizeof(wake), .what = FLAMENCO_WAKE_TASKS, .count = count };
+    return call->cx->pub.host->wake(&call->cx->pub, &wake);
+}
+
+static int32_t write_job(void *ctx, const flamenco_job *row)
+{
+    fl_uuid_texts texts;
+    api_job_storage_info storage;
+    api_job job;
+    fl_to_api_job(row, &texts, &storage, &job);
+    api_write_job(ctx, &job);
+    return 0;
+}
+
+int32_t fl_fetch_jobs(fl_call *call, const api_fetch_jobs_in *in)
+{
+    flamenco_page page = fl_page_jobs(in);
+    uint64_t total = 0;
+    fl_json *w = fl_reply_json_begin(&call->reply, 200);
+    fl_json_object_begin(w);
+    fl_json_key(w, "jobs");
+    fl_json_array_begin(w);
+    int partial = fl_page_is_partial(&page);
+    int32_t rc = flamenco_persist_jobs_list(&call->f->persist, &call->cx->pub, &page, write_job, w,
+                                            partial ? &total : NULL, call->err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_json_array_end(w);
+    fl_json_object_end(w);
+    if (partial)
+        fl_page_add_total(call, total);
+    return fl_reply_json_end(&call->reply);
+}
+
+int32_t fl_fetch_job(fl_call *call, const api_fetch_job_in *in)
+{
+    flamenco_job row;
+    fl_uuid_texts texts;
+    api_job_storage_info storage;
+    api_job job;
+    int32_t rc = get_job(call, in->job_id, &row);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_to_api_job(&row, &texts, &storage, &job);
+    return api_fetch_job_200(&call->reply, &job);
+}
+
+/* After `requeueing` was asked for: everybody gets another chance (state-and-scheduling 3.1). */
+static int32_t clear_lists(fl_call *call, int64_t job_key)
+{
+    flamenco_persistence_ref *persist = &call->f->persist;
+    int32_t rc = flamenco_persist_failures_clear_job(persist, &call->cx->pub, job_key, call->err);
+    if (rc == FLAMENCO_OK)
+        rc = flamenco_persist_blocklist_clear(persist, &call->cx->pub, job_key, call->err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
+    rc = flamenco_persist_job_counts(persist, &call->cx->pub, job_key, &counts, call->err);
+    if (rc == FLAMENCO_OK)
+        rc = wake_tasks(call, counts.counts[FLAMENCO_TASK_QUEUED] + counts.counts[FLAMENCO_TASK_SOFT_FAILED]);
+    return rc;
+}
+
+/* cursor[0]: the key of the job whose change is under way; 0 in the first run. */
+int32_t fl_set_job_status(fl_call *call, const api_set_job_status_in *in)
+{
+    uint32_t to = fl_from_api_job_status(in->body.status);
+    uint64_t *key = &call->step.cursor[0];
+    int32_t rc;
+    if (*key == 0) {
+        flamenco_job job;
+        uint32_t pending = 0;
+        rc = get_job(call, in->job_id, &job);
+        if (rc != FLAMENCO_OK)
+            return rc;
+        *key = (uint64_t)job.key;
+        rc = flamenco_state_machine_job_set_status(&call->f->state_machine, &call->cx->pub, &job, to, in->body.reason,
+                                                   &pending, call->err);
+        if (rc == FLAMENCO_OK && pending)
+            return FLAMENCO_AGAIN;
+    } else {
+        rc = flamenco_state_machine_job_advance(&call->f->state_machine, &call->cx->pub, (int64_t)*key, call->err);
+    }
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (to == FLAMENCO_JOB_REQUEUEING)
+        rc = clear_lists(call, (int64_t)*key);
+    return rc == FLAMENCO_OK ? api_set_job_status_204(&call->reply) : rc;
+}
+
+int32_t fl_set_job_priority(fl_call *call, const api_set_job_priority_in *in)
+{
+    flamenco_job job;
+    int32_t rc = get_job(call, in->job_id, &job);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    job.priority = (int32_t)in->body.priority;
+    job.updated_us = call->cx->pub.now_us;
+    rc = flamenco_persist_job_set_priority(&call->f->persist, &call->cx->pub, job.key, job.priority, call->err);
+    if (rc == FLAMENCO_OK)
+        rc = emit_job(call, &job);
+    return rc == FLAMENCO_OK ? api_set_job_priority_204(&call->reply) : rc;
+}
+
+typedef struct task_list {
+    struct flamenco *f;
+    fl_json *w;
+} task_list;
+
+static int32_t write_task(void *ctx, const flamenco_task *row)
+{
+    task_list *list = ctx;
+    fl_uuid_texts texts;
+    api_task_summary task;
+    fl_to_api_task_summary(list->f, row, &texts, &task);
+    api_write_task_summary(list->w, &task);
+    return 0;
+}
+
+int32_t fl_fetch_job_tasks(fl_call *call, const api_fetch_job_tasks_in *in)
+{
+    flamenco_uuid uuid;
+    flamenco_page page = fl_page_tasks(in);
+    uint64_t total = 0;
+    int32_t rc = fl_call_uuid(call, "the job id", in->job_id, &uuid);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    task_list list = { call->f, fl_reply_json_begin(&call->reply, 200) };
+    fl_json_object_begin(list.w);
+    fl_json_key(list.w, "tasks");
+    fl_json_array_begin(list.w);
+    int partial = fl_page_is_partial(&page);
+    flamenco_job job = { .struct_size = (uint32_t)sizeof(job) };
+    rc = flamenco_persist_job_get(&call->f->persist, &call->cx->pub, &uuid, &job, call->err);
+    if (rc == FLAMENCO_OK)
+        rc = flamenco_persist_tasks_list(&call->f->persist, &call->cx->pub, job.key, &page, write_task, &list,
+                                         partial ? &total : NULL, call->err);
+    if (rc != FLAMENCO_OK && rc != FLAMENCO_E_NOT_FOUND)
+        return rc;
+    fl_json_array_end(list.w);
+    fl_json_object_end(list.w);
+    if (partial)
+        fl_page_add_total(call, total);
+    return fl_reply_json_end(&call->reply);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * meta.c - the operations about the manager itself (api-behaviour 7.1).
+ */
+#include "core/api/handlers.h"
+#include "core/base/str.h"
+#include "core/config/current.h"
+
+int32_t fl_get_version(fl_call *call, const api_get_version_in *in)
+{
+    (void)in;
+    const struct flamenco *f = call->f;
+    const fl_config_snapshot *config = fl_config_current(call->f->config);
+    api_flamenco_version out = { .version = flamenco_text(f->reported_version),
+                                 .shortversion = flamenco_text(f->reported_version),
+                                 .name = config->ref->manager_name,
+                                 .git = flamenco_text(f->version) };
+    int32_t rc = api_get_version_200(&call->reply, &out);
+    fl_config_unref(config);
+    return rc;
+}
+
+static int is_shaman_active(const struct flamenco *f)
+{
+    return f->shaman.table != NULL && flamenco_shaman_is_active(&f->shaman);
+}
+
+int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in)
+{
+    (void)in;
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    /* A file that cannot be used is logged there and shown under /health/ready; the last good configuration is the answer
+     * then (decisions). */
+    (void)fl_config_reload(call->f->config, &err);
+    const fl_config_snapshot *config = fl_config_current(call->f->config);
+    api_manager_configuration out = { .storage_location = config->storage_path,
+                                      .shaman_enabled = is_shaman_active(call->f),
+                                      .is_first_run = config->first_run != 0 };
+    int32_t rc = api_get_configuration_200(&call->reply, &out);
+    fl_config_unref(config);
+    return rc;
+}
+
+int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in)
+{
+    const fl_config_snapshot *config = fl_config_current(call->f->config);
+    const fl_variable *list = NULL;
+    int32_t rc = FLAMENCO_E_NOMEM;
+    size_t n = fl_variables_list(config->variables, in->audience, in->platform, &list);
+    api_manager_variables_entry *entries = fl_arena_alloc(call->arena, (n + 1) * sizeof(*entries));
+    if (entries != NULL) {
+        for (size_t i = 0; i < n; ++i)
+            entries[i] = (api_manager_variables_entry){ list[i].name, { list[i].value, list[i].is_twoway != 0 } };
+        api_manager_variables out = { entries, n };
+        rc = api_get_variables_200(&call->reply, &out);
+    }
+    fl_config_unref(config);
+    return rc;
+}
+
+int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in)
+{
+    const fl_config_snapshot *config = fl_config_current(call->f->config);
+    api_shared_storage_location out = { .audience = in->audience,
+                                        .platform = in->platform,
+                                        .shaman_enabled = is_shaman_active(call->f) };
+    int32_t rc = fl_variables_expand(config->variables, call->arena, in->audience, in->platform, config->storage_path,
+                                     &out.location);
+    if (rc == FLAMENCO_OK)
+        rc = api_get_shared_storage_200(&call->reply, &out);
+    fl_config_unref(config);
+    if (rc == FLAMENCO_E_FULL)
+        rc = flamenco_fail(call->err, FLAMENCO_E_INTERNAL, "the variables in the storage path cannot be replaced");
+    return rc;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/api/worker_events.h"
+
+#include "core/api/convert.h"
+
+int32_t fl_worker_emit(fl_cx *cx, flamenco_worker *row, uint32_t previous)
+{
+    row->seen_us = fl_worker_seen(cx->f, row);
+    flamenco_worker_event event = { .struct_size = (uint32_t)sizeof(event), .previous_status = previous, .row = row };
+    return cx->pub.host->emit_worker(&cx->pub, &event);
+}
+
+int32_t fl_worker_wake(fl_cx *cx, const flamenco_worker *row)
+{
+    flamenco_wake wake = { .struct_size = (uint32_t)sizeof(wake), .what = FLAMENCO_WAKE_WORKER, .worker = row->uuid };
+    return cx->pub.host->wake(&cx->pub, &wake);
+}
+
+int32_t fl_worker_touch(fl_cx *cx, const flamenco_worker *row)
+{
+    return cx->pub.host->touch(&cx->pub, FLAMENCO_TOUCH_WORKER_SEEN, row->key);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conn.c - accepts connections, counts them, pauses at the limit, and hands each to h2o, after the TLS handshake if
+ * there is one. All on the loop's thread.
+ */
+#include "core/http/internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+/* Accepted in one go, so that a flood of connects does not starve those that are served. */
+#define ACCEPTS_AT_ONCE 16
+/* When the process or the system has no descriptor left, although we stay below the limit: others took them. */
+#define ACCEPT_RETRY_US 100000
+#define LOG_AGAIN_US 60000000
+
+void fl_conn_pause(fl_loop *loop)
+{
+    if (loop->paused || !loop->listening)
+        return;
+    loop->paused = 1;
+    atomic_fetch_add(&loop->http->paused_loops, 1);
+    atomic_fetch_add_explicit(&loop->n_pauses, 1, memory_order_relaxed);
+    /* The listener is level-triggered: left on, it would spin. */
+    for (size_t i = 0; i < loop->http->n_listeners; ++i)
+        if (loop->listeners[i] != NULL)
+            h2o_socket_read_stop(loop->listeners[i]);
+}
+
+void fl_conn_resume(fl_loop *loop)
+{
+    if (!loop->paused)
+        return;
+    loop->paused = 0;
+    atomic_fetch_sub(&loop->http->paused_loops, 1);
+    for (size_t i = 0; i < loop->http->n_listeners; ++i)
+        if (loop->listeners[i] != NULL)
+            h2o_socket_read_start(loop->listeners[i], fl_conn_on_accept);
+}
+
+static void release_slot(fl_http *http)
+{
+    atomic_fetch_sub(&http->connections, 1);
+    /* Sequentially consistent on both sides: either the pausing loop sees the free slot, or we see that it paused. */
+    if (atomic_load(&http->paused_loops) > 0)
+        for (size_t i = 0; i < http->n_loops; ++i)
+            fl_loop_wake(&http->loops[i]);
+}
+
+void fl_conn_count_bytes(fl_conn *conn)
+{
+    uint64_t in = conn->sock->bytes_read, out = conn->sock->bytes_written;
+    atomic_fetch_add_explicit(&conn->loop->n_in, in - conn->counted_in, memory_order_relaxed);
+    atomic_fetch_add_explicit(&conn->loop->n_out, out - conn->counted_out, memory_order_relaxed);
+    conn->counted_in = in;
+    conn->counted_out = out;
+}
+
+void fl_conn_shutdown(fl_conn *conn)
+{
+    /* Never closed from here: h2o, or a thread that reads for it, holds the descriptor. It finds the end by itself. */
+    shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
+}
+
+static void on_close(void *data)
+{
+    fl_conn *conn = data;
+    fl_http *http = conn->loop->http;
+    if (conn->ws != NULL)
+        fl_ws_forget_conn(conn->ws);
+    fl_link_remove(&conn->link);
+    atomic_fetch_sub_explicit(&conn->loop->n_conns, 1, memory_order_relaxed);
+    free(conn);
+    release_slot(http);
+}
+
+static void set_peer(fl_conn *conn, const struct sockaddr_storage *address)
+{
+    char *out = conn->peer;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)address;
+        inet_ntop(AF_INET, &v4->sin_addr, out, sizeof(conn->peer));
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const void *)address;
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+            inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, out, sizeof(conn->peer));
+            return;
+        }
+        inet_ntop(AF_INET6, &v6->sin6_addr, out, sizeof(conn->peer));
+        if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) && v6->sin6_scope_id != 0) {
+            char zone[IF_NAMESIZE];
+            size_t len = strlen(out);
+            if (if_indextoname(v6->sin6_scope_id, zone) != NULL)
+                snprintf(out + len, sizeof(conn->peer) - len, "%%%s", zone);
+        }
+    }
+}
+
+/* Hands a connection that speaks HTTP to h2o; bytes that came are parsed at once. The seam: see fl_conn_state. */
+static void begin_http(fl_conn *conn)
+{
+    struct timeval now = *h2o_get_timestamp(&conn->loop->context, NULL, NULL);
+    conn->state = FL_CONN_H2O;
+    h2o_http1_accept(&conn->loop->accept, conn->sock, now);
+}
+
+static void on_handshake(h2o_socket_t *sock, const char *err)
+{
+    fl_conn *conn = sock->data;
+    if (err != NULL) {
+        h2o_socket_close(sock);
+        return;
+    }
+    begin_http(conn);
+}
+
+static void begin(fl_loop *loop, fl_conn *conn, int fd)
+{
+    conn->loop = loop;
+    conn->serial = ++loop->next_serial;
+    conn->accepted_us = conn->quiet_since_us = fl_http_now_us();
+    conn->sock = h2o_evloop_socket_create(loop->evloop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
+    conn->sock->on_close.cb = on_close;
+    conn->sock->on_close.data = conn;
+    fl_link_add(&loop->conns, &conn->link);
+    atomic_fetch_add_explicit(&loop->n_conns, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->n_accepted, 1, memory_order_relaxed);
+    if (loop->http->ssl != NULL) {
+        conn->state = FL_CONN_HANDSHAKE;
+        conn->sock->data = conn;
+        h2o_socket_ssl_handshake(conn->sock, loop->http->ssl, NULL, on_handshake);
+    } else {
+        begin_http(conn);
+    }
+}
+
+void fl_conn_on_accept(h2o_socket_t *listener, const char *err)
+{
+    fl_loop *loop = listener->data;
+    fl_http *http = loop->http;
+    if (err != NULL)
+        return;
+    for (int i = 0; i < ACCEPTS_AT_ONCE; ++i) {
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+        socklen_t len = sizeof(address);
+        if (atomic_fetch_add(&http->connections, 1) >= http->max_connections) {
+            release_slot(http);
+            loop->retry_accept_us = 0;
+            fl_conn_pause(loop);
+            return;
+        }
+        /* Socket options are the listener's (listen.c). */
+        int fd = accept4(h2o_socket_get_fd(listener), (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            int reason = errno;
+            release_slot(http);
+            if (reason == EMFILE || reason == ENFILE || reason == ENOBUFS || reason == ENOMEM) {
+                int64_t now = fl_http_now_us();
+                if (now >= loop->log_accept_us)
+                    fl_error("http", "cannot accept connections: %s", strerror(reason));
+                loop->log_accept_us = now + LOG_AGAIN_US;
+                loop->retry_accept_us = now + ACCEPT_RETRY_US;
+                fl_conn_pause(loop);
+            }
+            return;
+        }
+        fl_conn *conn = calloc(1, sizeof(*conn));
+        if (conn == NULL) {
+            fl_error("http", "no memory for a connection");
+            close(fd);
+            release_slot(http);
+            return;
+        }
+        set_peer(conn, &address);
+        begin(loop, conn, fd);
+    }
+}

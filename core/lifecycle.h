@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lifecycle.h - starts the manager's parts in order, and stops them so that nothing acknowledged is lost (architecture 9).
+ * Called by main.c.
+ */
+#ifndef FL_LIFECYCLE_H
+#define FL_LIFECYCLE_H
+
+#include "core/config/current.h"
+#include "core/flamenco.h"
+#include "core/loader.h"
+#include "core/periodic.h"
+
+/* Everything of one run. */
+typedef struct fl_run {
+    struct flamenco f;
+    fl_manager_yaml *yaml;
+    fl_periodic *periodic;
+    fl_arena *arena; /* texts that last as long as the run */
+} fl_run;
+
+/* Makes the parts that plugins may use from their creation on. run->yaml and f.config must stand. */
+int32_t fl_run_prepare(fl_run *run, flamenco_error *err);
+
+/* Starts plugins, executor, repair, periodic work, and then listens. inherited: listening sockets of the process before a
+ * restart in place. On failure call fl_run_stop. [main] */
+int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err);
+
+/* Stops in order. restarting: requests get 1 s instead of 20, and the listening sockets are kept open: written to fds (room
+ * for `cap`), their number returned. Also after a failed start. [main] */
+size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap);
+
+/* Frees everything but yaml and config. [main] */
+void fl_run_destroy(fl_run *run);
+
+#endif

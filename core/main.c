@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c - flamenco-manager: reads the command line and the configuration, runs the manager until a signal ends it, and
+ * starts it anew in place when that is asked for.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/base/str.h"
+#include "core/lifecycle.h"
+#include "core/options.h"
+#include "core/places.h"
+#include "core/version.h"
+
+#define LISTEN_FDS_ENV "FLAMENCO_LISTEN_FDS" /* listening sockets handed over by execve, "3,4" */
+#define FDS_MAX 16
+#define STOP_AT_MOST_S 30
+
+static void block_signals(sigset_t *set)
+{
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+}
+
+/* As many open files as the system lets us have: each worker keeps a connection. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        fl_warn("manager", "the limit of open files stays low: %s", strerror(errno));
+}
+
+static size_t read_listen_fds(int *fds)
+{
+    const char *text = getenv(LISTEN_FDS_ENV);
+    size_t n = 0;
+    while (text != NULL && *text != '\0' && n < FDS_MAX) {
+        char *end = NULL;
+        long fd = strtol(text, &end, 10);
+        if (end == text || fd < 3 || fd > 1 << 20)
+            break;
+        fds[n++] = (int)fd;
+        text = *end == ',' ? end + 1 : end;
+    }
+    unsetenv(LISTEN_FDS_ENV);
+    return n;
+}
+
+/* What stands between the command line and a run. */
+typedef struct program {
+    fl_options options;
+    fl_places places;
+    fl_config_problems problems;
+    fl_run run;
+    char **argv;
+    int inherited[FDS_MAX];
+    size_t n_inherited;
+} program;
+
+static int32_t load_configuration(program *p)
+{
+    flamenco_str cwd = flamenco_text(p->places.cwd);
+    int32_t rc = fl_manager_yaml_load(p->options.config, p->places.manager_yaml, cwd, &p->problems, &p->run.yaml);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_config_options options = { .yaml = p->run.yaml,
+                                  .cwd = cwd,
+                                  .executable_dir = flamenco_text(p->places.directory),
+                                  .program = "Flamenco " FL_VERSION,
+                                  .force_first_run = p->options.setup_assistant };
+    return fl_config_open(&options, &p->problems, &p->run.f.config);
+}
+
+static int32_t load_plugins(program *p)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    fl_loader_places where = { &p->places, p->run.f.config, flamenco_text(p->places.cwd) };
+    int32_t rc = fl_run_prepare(&p->run, &err);
+    if (rc != FLAMENCO_OK) {
+        fl_error("manager", "%s", err.text);
+        return rc;
+    }
+    return fl_loader_load(&p->run.f, p->run.yaml, &where, &p->problems, &p->run.f.loader);
+}
+
+static void set_versions(program *p)
+{
+    struct flamenco *f = &p->run.f;
+    snprintf(f->version, sizeof(f->version), "%s", FL_GIT);
+    flamenco_str reported = p->run.yaml->reported_version;
+    if (reported.len > 0)
+        snprintf(f->reported_version, sizeof(f->reported_version), "%.*s", FL_STR_ARGS(reported));
+    else
+        snprintf(f->reported_version, sizeof(f->reported_version), "3.9");
+}
+
+static void list_plugins(const fl_loader *loader)
+{
+    for (size_t i = 0; i < fl_loader_count(loader); ++i) {
+        fl_plugin_info info = fl_loader_info(loader, i);
+        printf("%-18s %-20s %-10s %-12s %s\n  %s\n", info.member, info.name, info.version, info.licence, info.services,
+               info.file);
+    }
+}
+
+/* ---- One run ---------------------------------------------------------------------------------------------------------- */
+
+/* Waits until something ends the run. Returns FL_WANT_*; NOTHING for a signal that asks for a normal end. */
+static uint32_t wait_for_end(struct flamenco *f, const sigset_t *signals)
+{
+    int fd = signalfd(-1, signals, SFD_CLOEXEC);
+    if (fd < 0) {
+        fl_error("manager", "cannot receive signals: %s", strerror(errno));
+        return FL_WANT_FAIL;
+    }
+    struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = f->wake_fd, .events = POLLIN } };
+    uint32_t wanted = FL_WANT_NOTHING;
+    for (;;) {
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+            wanted = FL_WANT_FAIL;
+            break;
+        }
+        wanted = __atomic_load_n(&f->wanted, __ATOMIC_ACQUIRE);
+        if (wanted != FL_WANT_NOTHING)
+            break;
+        struct signalfd_siginfo info;
+        if (!(fds[0].revents & POLLIN) || read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+            continue;
+        if (info.ssi_signo == SIGHUP) {
+            wanted = FL_WANT_RESTART;
+            break;
+        }
+        if (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM) {
+            fl_info("manager", "stopping: %s", info.ssi_signo == SIGINT ? "interrupted" : "terminated");
+            break;
+        }
+    }
+    close(fd);
+    return wanted;
+}
+
+/* While the manager stops: a second signal, or too long a time, ends the process at once. */
+static void *watch_stop(void *arg)
+{
+    sigset_t set;
+    const uint32_t *stopped = arg;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    struct timespec limit = { .tv_sec = STOP_AT_MOST_S };
+    int signal = sigtimedwait(&set, NULL, &limit);
+    if (__atomic_load_n(stopped, __ATOMIC_ACQUIRE))
+        return NULL;
+    fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost"
+                                   : "leaving at once, nothing acknowledged is lost");
+    _exit(1);
+}
+
+static size_t stop_watched(fl_run *run, int restarting, int *fds)
+{
+    pthread_t thread;
+    uint32_t stopped = 0;
+    int watched = pthread_create(&thread, NULL, watch_stop, &stopped) == 0;
+    size_t n = fl_run_stop(run, restarting, fds, FDS_MAX);
+    __atomic_store_n(&stopped, 1, __ATOMIC_RELEASE);
+    if (watched) {
+        pthread_kill(thread, SIGUSR1);
+        pthread_join(thread, NULL);
+    }
+    return n;
+}
+
+/* Becomes the program anew, with the same process id and the same listening sockets. Returns only on failure. */
+static void restart_in_place(program *p, const int *fds, size_t n)
+{
+    char text[FDS_MAX * 8] = "";
+    for (size_t i = 0; i < n; ++i) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof(text) - used, "%s%d", i > 0 ? "," : "", fds[i]);
+    }
+    setenv(LISTEN_FDS_ENV, text, 1);
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    execv(p->places.program, p->argv);
+    fl_error("manager", "cannot start %s anew: %s", p->places.program, strerror(errno));
+}
+
+static int run_manager(program *p, const sigset_t *signals)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    int fds[FDS_MAX];
+    fl_run *run = &p->run;
+    if (fl_run_start(run, p->inherited, p->n_inherited, &err) != FLAMENCO_OK) {
+        fl_error("manager", "cannot start: %s", err.text);
+        stop_watched(run, 0, fds);
+        return 1;
+    }
+    fl_info("manager", "ready");
+    uint32_t wanted = wait_for_end(&run->f, signals);
+    size_t n = stop_watched(run, wanted == FL_WANT_RESTART, fds);
+    if (wanted == FL_WANT_RESTART) {
+        restart_in_place(p, fds, n);
+        return 1;
+    }
+    fl_info("manager", "stopped");
+    return wanted == FL_WANT_FAIL;
+}
+
+/* ---- Program ------------------------------------------------------------------------------------------------------------ */
+
+static int write_config(program *p)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (fl_config_write(p->run.f.config, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, &err) == FLAMENCO_OK)
+        return 0;
+    fl_error("config", "%s", err.text);
+    return 1;
+}
+
+static int run_program(program *p, const sigset_t *signals)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    if (fl_places_find(&p->places, &err) != FLAMENCO_OK) {
+        fl_error("manager", "%s", err.text);
+        return 1;
+    }
+    int32_t rc = load_configuration(p);
+    if (rc == FLAMENCO_OK && p->options.write_config) {
+        fl_config_problems_log(&p->problems, "config");
+        return write_config(p);
+    }
+    /* So that --check-config tells everything at once, plugins are looked at even when the other file is wrong. */
+    if (p->run.yaml != NULL && p->run.f.config != NULL) {
+        set_versions(p);
+        int32_t loaded = load_plugins(p);
+        rc = rc != FLAMENCO_OK ? rc : loaded;
+    }
+    fl_config_problems_log(&p->problems, "config");
+    if (p->options.list_plugins && p->run.f.loader != NULL)
+        list_plugins(p->run.f.loader);
+    if (rc != FLAMENCO_OK || p->problems.errors > 0)
+        return 1;
+    if (p->options.check_config) {
+        fl_info("config", "the configuration can be used");
+        return 0;
+    }
+    return p->options.list_plugins ? 0 : run_manager(p, signals);
+}
+
+int main(int argc, char **argv)
+{
+    static program p; /* large, and the only one */
+    sigset_t signals;
+    p.argv = argv;
+    p.run.f.wake_fd = -1;
+    if (fl_options_read(argc, argv, &p.options) != 0)
+        return 2;
+    if (p.options.help) {
+        fl_options_usage(0);
+        return 0;
+    }
+    fl_log_setup(STDOUT_FILENO, p.options.log_json ? FL_LOG_JSON : FL_LOG_TEXT, fl_options_log_level(&p.options));
+    if (p.options.version) {
+        printf("flamenco-manager %s (%s)\n", FL_VERSION, FL_GIT);
+        return 0;
+    }
+    fl_info("manager", "Flamenco Manager in C %s (%s), plugin ABI %d.%d", FL_VERSION, FL_GIT, FLAMENCO_ABI_MAJOR,
+            FLAMENCO_ABI_MINOR);
+    block_signals(&signals);
+    raise_file_limit();
+    p.n_inherited = read_listen_fds(p.inherited);
+    int code = run_program(&p, &signals);
+    fl_config *config = p.run.f.config; /* outlives the plugins, which read it */
+    fl_run_destroy(&p.run);
+    fl_config_close(config);
+    fl_manager_yaml_destroy(p.run.yaml);
+    fl_config_problems_fini(&p.problems);
+    return code;
+}

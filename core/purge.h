@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * purge.h - removes the rows of hidden jobs in steps: remains of a submission that failed or that a crash cut short.
+ */
+#ifndef FL_PURGE_H
+#define FL_PURGE_H
+
+#include "core/flamenco.h"
+
+/* Queues the purge of one hidden job. A failure is logged, and made good at the next start. [any] */
+void fl_purge_submit(struct flamenco *f, int64_t job_key);
+
+/* Queues the purge of every hidden job. Before requests are served: later, hidden jobs may be under construction. [main] */
+void fl_purge_remains(struct flamenco *f);
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rows.c - prepared statements, and the way of values between SQLite's columns and the structs of the service. Used by every
+ * file that implements methods.
+ */
+#include "rows.h"
+
+// clang-format off
+#define TEXT(name, text) text,
+static const char *const sql_texts[FL_SQL_COUNT] = { FL_SQL_LIST(TEXT) };
+#undef TEXT
+// clang-format on
+
+const char *fl_sql_text(fl_sql id)
+{
+    return (unsigned)id < FL_SQL_COUNT ? sql_texts[id] : "";
+}
+
+fl_query fl_query_begin_text(flamenco_session *s, sqlite3_stmt **slot, const char *sql)
+{
+    fl_query q = { s, *slot, FLAMENCO_OK, 0 };
+    /* A visitor may call the very method that called it: then the kept statement is half-way through its rows. */
+    uint32_t busy = q.st != NULL && sqlite3_stmt_busy(q.st);
+    if (q.st != NULL && !busy)
+        return q;
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v3(s->db, sql, -1, busy ? 0 : SQLITE_PREPARE_PERSISTENT, &st, NULL);
+    if (rc != SQLITE_OK)
+        q.rc = fl_fail_sqlite(s, sqlite3_extended_errcode(s->db));
+    else if (busy)
+        q.own = 1;
+    else
+        *slot = st;
+    q.st = st;
+    return q;
+}
+
+fl_query fl_query_begin(flamenco_session *s, fl_sql id)
+{
+    return fl_query_begin_text(s, &s->statements[id], sql_texts[id]);
+}
+
+static void bound(fl_query *q, int rc)
+{
+    if (rc != SQLITE_OK)
+        q->rc = fl_fail_sqlite(q->s, rc);
+}
+
+void fl_bind_int(fl_query *q, int at, int64_t value)
+{
+    if (q->rc == FLAMENCO_OK)
+        bound(q, sqlite3_bind_int64(q->st, at, value));
+}
+
+void fl_bind_time(fl_query *q, int at, int64_t time_us)
+{
+    if (time_us != FLAMENCO_TIME_NONE)
+        fl_bind_int(q, at, time_us);
+    else if (q->rc == FLAMENCO_OK)
+        bound(q, sqlite3_bind_null(q->st, at));
+}
+
+void fl_bind_text(fl_query *q, int at, flamenco_str text)
+{
+    /* The text outlives the statement's run, so no copy is made. A NULL pointer would be bound as NULL. */
+    if (q->rc == FLAMENCO_OK)
+        bound(q, sqlite3_bind_text64(q->st, at, text.len > 0 ? text.ptr : "", text.len, SQLITE_STATIC, SQLITE_UTF8));
+}
+
+void fl_bind_uuid(fl_query *q, int at, const flamenco_uuid *uuid)
+{
+    if (q->rc == FLAMENCO_OK)
+        bound(q, sqlite3_bind_blob(q->st, at, uuid->b, (int)sizeof(uuid->b), SQLITE_STATIC));
+}
+
+int32_t fl_query_step(fl_query *q)
+{
+    if (q->rc != FLAMENCO_OK)
+        return q->rc;
+    int rc = sqlite3_step(q->st);
+    if (rc == SQLITE_ROW)
+        return 1;
+    if (rc == SQLITE_DONE)
+        return 0;
+    q->rc = fl_fail_sqlite(q->s, sqlite3_extended_errcode(q->s->db));
+    return q->rc;
+}
+
+int32_t fl_query_end(fl_query *q, int32_t rc)
+{
+    if (q->own)
+        sqlite3_finalize(q->st);
+    else if (q->st != NULL)
+        sqlite3_reset(q->st); /* repeats an error that step has given already */
+    q->st = NULL;
+    return rc < 0 ? rc : q->rc;
+}
+
+int32_t fl_query_run(fl_query *q)
+{
+    int32_t rc;
+    do
+        rc = fl_query_step(q);
+    while (rc > 0);
+    return fl_query_end(q, rc);
+}
+
+int32_t fl_query_int(fl_query *q, int64_t none, int64_t *out)
+{
+    int32_t rc = fl_query_step(q);
+    int64_t value = rc > 0 ? fl_column_int(q, 0) : none;
+    /* A statement with RETURNING must be run to its end. */
+    while (rc > 0)
+        rc = fl_query_step(q);
+    rc = fl_query_end(q, rc);
+    if (rc == FLAMENCO_OK)
+        *out = value;
+    return rc;
+}
+
+int64_t fl_column_int(const fl_query *q, int at)
+{
+    return sqlite3_column_int64(q->st, at);
+}
+
+int64_t fl_column_time(const fl_query *q, int at)
+{
+    return sqlite3_column_type(q->st, at) == SQLITE_NULL ? FLAMENCO_TIME_NONE : sqlite3_column_int64(q->st, at);
+}
+
+flamenco_str fl_column_text(fl_query *q, int at)
+{
+    const unsigned char *text = sqlite3_column_text(q->st, at);
+    if (text == NULL && sqlite3_column_type(q->st, at) != SQLITE_NULL && q->rc == FLAMENCO_OK)
+        q->rc = fl_fail(q->s, FLAMENCO_E_NOMEM, "out of memory");
+    flamenco_str out = { (const char *)text, text != NULL ? (uint64_t)sqlite3_column_bytes(q->st, at) : 0 };
+    return out;
+}
+
+flamenco_uuid fl_column_uuid(const fl_query *q, int at)
+{
+    flamenco_uuid out = { { 0 } };
+    const void *blob = sqlite3_column_blob(q->st, at);
+    if (blob != NULL && sqlite3_column_bytes(q->st, at) == (int)sizeof(out.b))
+        memcpy(out.b, blob, sizeof(out.b));
+    return out;
+}
+
+void fl_row_out(void *out, const void *row, uint32_t size)
+{
+    uint32_t room;
+    memcpy(&room, out, sizeof(room));
+    memcpy(out, row, room < size ? room : size);
+    memcpy(out, &room, sizeof(room));
+}
+
+void fl_row_in(void *row, uint32_t size, const void *from)
+{
+    uint32_t given;
+    memcpy(&given, from, sizeof(given));
+    memset(row, 0, size);
+    memcpy(row, from, given < size ? given : size);
+    memcpy(row, &size, sizeof(size));
+}
+
+int32_t fl_texts_keep(flamenco_session *s, flamenco_str *const *texts)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; texts[i] != NULL; ++i)
+        total += texts[i]->len + 1;
+    char *at = s->store->host->cx_alloc(s->cx, total);
+    if (at == NULL)
+        return fl_fail(s, FLAMENCO_E_NOMEM, "out of memory");
+    for (size_t i = 0; texts[i] != NULL; ++i) {
+        if (texts[i]->len > 0)
+            memcpy(at, texts[i]->ptr, (size_t)texts[i]->len);
+        texts[i]->ptr = at;
+        at += texts[i]->len + 1;
+    }
+    return FLAMENCO_OK;
+}
+
+/* ---- Rows of the service ---- */
+
+int32_t fl_job_read(fl_query *q, flamenco_job *row)
+{
+    int at = 0;
+    row->struct_size = (uint32_t)sizeof(*row);
+    row->key = fl_column_int(q, at++);
+    row->uuid = fl_column_uuid(q, at++);
+    row->status = (uint32_t)fl_column_int(q, at++);
+    row->priority = (int32_t)fl_column_int(q, at++);
+    row->hidden = (uint32_t)fl_column_int(q, at++);
+    row->tag_key = fl_column_int(q, at++);
+    row->tag_uuid = fl_column_uuid(q, at++);
+    row->created_us = fl_column_time(q, at++);
+    row->updated_us = fl_column_time(q, at++);
+    row->delete_requested_us = fl_column_time(q, at++);
+    row->steps_total = fl_column_int(q, at++);
+    row->steps_completed = fl_column_int(q, at++);
+    row->n_tasks = (uint64_t)fl_column_int(q, at++);
+    for (size_t i = 0; i < FLAMENCO_TASK_STATUSES; ++i)
+        row->counts[i] = (uint64_t)fl_column_int(q, at++);
+    row->name = fl_column_text(q, at++);
+    row->type = fl_column_text(q, at++);
+    row->activity = fl_column_text(q, at++);
+    row->settings = fl_column_text(q, at++);
+    row->metadata = fl_column_text(q, at++);
+    row->shaman_checkout_id = fl_column_text(q, at++);
+    row->submitter_platform = fl_column_text(q, at);
+    return q->rc;
+}
+
+int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
+{
+    int at = 0;
+    row->struct_size = (uint32_t)sizeof(*row);
+    row->key = fl_column_int(q, at++);
+    row->job_key = fl_column_int(q, at++);
+    row->uuid = fl_column_uuid(q, at++);
+    row->job_uuid = fl_column_uuid(q, at++);
+    row->index = (uint32_t)fl_column_int(q, at++);
+    row->priority = (int32_t)fl_column_int(q, at++);
+    row->open_deps = (uint32_t)fl_column_int(q, at++);
+    row->worker_key = fl_column_int(q, at++);
+    row->status = (uint32_t)fl_column_int(q, at++);
+    row->created_us = fl_column_time(q, at++);
+    row->updated_us = fl_column_time(q, at++);
+    row->touched_us = fl_column_time(q, at++);
+    row->steps_total = fl_column_int(q, at++);
+    row->steps_completed = fl_column_int(q, at++);
+    row->name = fl_column_text(q, at++);
+    int32_t named = fl_type_name(q->s, fl_column_int(q, at++), &row->type);
+    if (named != FLAMENCO_OK)
+        q->rc = named;
+    row->activity = fl_column_text(q, at++);
+    row->worker_uuid = fl_column_uuid(q, at++);
+    row->worker_deleted = fl_column_time(q, at++) != FLAMENCO_TIME_NONE;
+    row->worker_name = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
+    ++at;
+    row->worker_address = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
+    ++at;
+    row->commands = with_commands ? fl_column_text(q, at) : flamenco_text("");
+    return q->rc;
+}
+
+int32_t fl_worker_read(fl_query *q, flamenco_worker *row)
+{
+    int at = 0;
+    row->struct_size = (uint32_t)sizeof(*row);
+    row->key = fl_column_int(q, at++);
+    row->uuid = fl_column_uuid(q, at++);
+    row->status = (uint32_t)fl_column_int(q, at++);
+    row->requested = (uint32_t)fl_column_int(q, at++);
+    row->lazy = (uint32_t)fl_column_int(q, at++);
+    row->can_restart = (uint32_t)fl_column_int(q, at++);
+    row->last_good_status = (uint32_t)fl_column_int(q, at++);
+    row->created_us = fl_column_time(q, at++);
+    row->updated_us = fl_column_time(q, at++);
+    row->seen_us = fl_column_time(q, at++);
+    row->deleted_us = fl_column_time(q, at++);
+    row->name = fl_column_text(q, at++);
+    row->address = fl_column_text(q, at++);
+    row->platform = fl_column_text(q, at++);
+    row->software = fl_column_text(q, at++);
+    row->task_types = fl_column_text(q, at++);
+    row->secret_hash = fl_column_text(q, at);
+    return q->rc;
+}
+
+int32_t fl_job_out(fl_query *q, flamenco_job *out)
+{
+    flamenco_job row = { 0 };
+    int32_t rc = fl_query_step(q);
+    if (rc > 0) {
+        flamenco_str *const texts[] = { &row.name,
+                                        &row.type,
+                                        &row.activity,
+                                        &row.settings,
+                                        &row.metadata,
+                                        &row.shaman_checkout_id,
+                                        &row.submitter_platform,
+                                        NULL };
+        rc = fl_job_read(q, &row);
+        if (rc == FLAMENCO_OK)
+            rc = fl_texts_keep(q->s, texts);
+        if (rc == FLAMENCO_OK)
+            fl_row_out(out, &row, (uint32_t)sizeof(row));
+    } else if (rc == 0) {
+        rc = fl_fail(q->s, FLAMENCO_E_NOT_FOUND, "no such job");
+    }
+    return fl_query_end(q, rc);
+}
+
+int32_t fl_task_out(fl_query *q, flamenco_task *out, uint32_t with_commands, const char *what)
+{
+    flamenco_task row = { 0 };
+    int32_t rc = fl_query_step(q);
+    if (rc > 0) {
+        flamenco_str *const texts[] = { &row.name,           &row.type,     &row.activity, &row.worker_name,
+                                        &row.worker_address, &row.commands, NULL };
+        rc = fl_task_read(q, &row, with_commands);
+        if (rc == FLAMENCO_OK)
+            rc = fl_texts_keep(q->s, texts);
+        if (rc == FLAMENCO_OK)
+            fl_row_out(out, &row, (uint32_t)sizeof(row));
+    } else if (rc == 0) {
+        rc = fl_fail(q->s, FLAMENCO_E_NOT_FOUND, "%s", what);
+    }
+    return fl_query_end(q, rc);
+}
+
+int32_t fl_worker_out(fl_query *q, flamenco_worker *out)
+{
+    flamenco_worker row = { 0 };
+    int32_t rc = fl_query_step(q);
+    if (rc > 0) {
+        flamenco_str *const texts[] = { &row.name,       &row.address,     &row.platform, &row.software,
+                                        &row.task_types, &row.secret_hash, NULL };
+        rc = fl_worker_read(q, &row);
+        if (rc == FLAMENCO_OK)
+            rc = fl_texts_keep(q->s, texts);
+        if (rc == FLAMENCO_OK)
+            fl_row_out(out, &row, (uint32_t)sizeof(row));
+    } else if (rc == 0) {
+        rc = fl_fail(q->s, FLAMENCO_E_NOT_FOUND, "no such worker");
+    }
+    return fl_query_end(q, rc);
+}
+
+int32_t fl_jobs_visit(fl_query *q, flamenco_visit_job visit, void *ctx)
+{
+    int32_t rc = FLAMENCO_OK, stop = 0;
+    ++q->s->visiting;
+    while (stop == 0 && (rc = fl_query_step(q)) > 0) {
+        flamenco_job row = { 0 };
+        rc = fl_job_read(q, &row);
+        if (rc != FLAMENCO_OK)
+            break;
+        stop = visit(ctx, &row);
+    }
+    --q->s->visiting;
+    return fl_query_end(q, rc);
+}
+
+int32_t fl_tasks_visit(fl_query *q, flamenco_visit_task visit, void *ctx)
+{
+    int32_t rc = FLAMENCO_OK, stop = 0;
+    ++q->s->visiting;
+    while (stop == 0 && (rc = fl_query_step(q)) > 0) {
+        flamenco_task row = { 0 };
+        rc = fl_task_read(q, &row, 0);
+        if (rc != FLAMENCO_OK)
+            break;
+        stop = visit(ctx, &row);
+    }
+    --q->s->visiting;
+    return fl_query_end(q, rc);
+}
+
+int32_t fl_workers_visit(fl_query *q, flamenco_visit_worker visit, void *ctx)
+{
+    int32_t rc = FLAMENCO_OK, stop = 0;
+    ++q->s->visiting;
+    while (stop == 0 && (rc = fl_query_step(q)) > 0) {
+        flamenco_worker row = { 0 };
+        rc = fl_worker_read(q, &row);
+        if (rc != FLAMENCO_OK)
+            break;
+        stop = visit(ctx, &row);
+    }
+    --q->s->visiting;
+    return fl_query_end(q, rc);
+}

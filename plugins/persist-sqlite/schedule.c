@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * schedule.c - what a worker may run: the task that it holds, the groups that have work for it, the best task of one. Methods
+ * of the service, called by the task scheduler at every request for a task (contract: state-and-scheduling 6).
+ */
+#include "rows.h"
+#include "table.h"
+
+int32_t fl_task_held(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_HELD);
+    fl_bind_int(&q, 1, worker_key);
+    return fl_leave(&call, fl_task_out(&q, out, 1, "the worker holds no task"));
+}
+
+int32_t fl_task_runnable(void *self, flamenco_cx *cx, int64_t job_key, flamenco_str task_type, int64_t worker_key,
+                         flamenco_task *out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    int64_t type = 0;
+    rc = fl_type_number(call.s, task_type, 0, &type);
+    if (rc < 0)
+        return fl_leave(&call, rc);
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_RUNNABLE);
+    fl_bind_int(&q, 1, job_key);
+    fl_bind_int(&q, 2, type);
+    fl_bind_int(&q, 3, worker_key);
+    return fl_leave(&call, fl_task_out(&q, out, 1, "the group has no task for this worker"));
+}
+
+/* ---- Groups ---- */
+
+/* The place reached in the list of one (tag, type). */
+typedef struct probe {
+    int64_t tag, type;
+    int64_t njp, ntp, job; /* of the row that comes next */
+    int64_t head; /* key of its best task; 0 = not looked up */
+    uint32_t live; /* 0: the list is at its end */
+} probe;
+
+/* Enough for a worker with 15 types and 3 tags. */
+#define PROBES_AT_HAND 64
+
+typedef struct search {
+    flamenco_session *s;
+    int64_t worker;
+    probe *probes;
+    uint64_t n;
+    probe at_hand[PROBES_AT_HAND];
+} search;
+
+/* Moves to the first row behind the present place. No statement stays open between two rows: the visitor calls methods. */
+static int32_t advance(search *look, probe *p)
+{
+    fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_NEXT);
+    fl_bind_int(&q, 1, p->tag);
+    fl_bind_int(&q, 2, p->type);
+    fl_bind_int(&q, 3, p->njp);
+    fl_bind_int(&q, 4, p->ntp);
+    fl_bind_int(&q, 5, p->job);
+    fl_bind_int(&q, 6, look->worker);
+    int32_t rc = fl_query_step(&q);
+    p->live = rc > 0;
+    p->head = 0;
+    if (rc > 0) {
+        p->njp = fl_column_int(&q, 0);
+        p->ntp = fl_column_int(&q, 1);
+        p->job = fl_column_int(&q, 2);
+    }
+    return fl_query_end(&q, rc);
+}
+
+static int32_t look_up_head(search *look, probe *p)
+{
+    if (p->head != 0)
+        return FLAMENCO_OK;
+    fl_query q = fl_query_begin(look->s, FL_SQL_RUN_HEAD);
+    fl_bind_int(&q, 1, p->job);
+    fl_bind_int(&q, 2, p->type);
+    int32_t rc = fl_query_step(&q);
+    p->head = rc > 0 ? fl_column_int(&q, 1) : INT64_MAX;
+    return fl_query_end(&q, rc);
+}
+
+/* Tells whether a comes before b. Two groups of one job with the same priority: the one whose best task was made first. */
+static int32_t is_before(search *look, probe *a, probe *b, uint32_t *out)
+{
+    if (a->njp != b->njp) {
+        *out = a->njp < b->njp;
+    } else if (a->ntp != b->ntp) {
+        *out = a->ntp < b->ntp;
+    } else if (a->job != b->job) {
+        *out = a->job < b->job;
+    } else {
+        int32_t rc = look_up_head(look, a);
+        if (rc == FLAMENCO_OK)
+            rc = look_up_head(look, b);
+        *out = a->head < b->head;
+        return rc;
+    }
+    return FLAMENCO_OK;
+}
+
+/* Finds the best of the probes; NULL when all lists are at their end. */
+static int32_t find_best(search *look, probe **best_out)
+{
+    probe *best = NULL;
+    for (uint64_t i = 0; i < look->n; ++i) {
+        probe *p = &look->probes[i];
+        if (!p->live)
+            continue;
+        uint32_t before = best == NULL;
+        if (best != NULL) {
+            int32_t rc = is_before(look, p, best, &before);
+            if (rc != FLAMENCO_OK)
+                return rc;
+        }
+        if (before)
+            best = p;
+    }
+    *best_out = best;
+    return FLAMENCO_OK;
+}
+
+/* Reads the worker's types and tags into `out`, types first, no more than `room`; counts them all. */
+static int32_t read_abilities(search *look, int64_t *out, uint64_t room, uint64_t *n_types, uint64_t *n_tags)
+{
+    int32_t rc;
+    *n_types = *n_tags = 0;
+    fl_query q = fl_query_begin(look->s, FL_SQL_WORKER_ABILITIES);
+    fl_bind_int(&q, 1, look->worker);
+    while ((rc = fl_query_step(&q)) > 0) {
+        uint64_t at = *n_types + *n_tags;
+        if (at < room)
+            out[at] = fl_column_int(&q, 1);
+        ++*(fl_column_int(&q, 0) == 0 ? n_types : n_tags);
+    }
+    return fl_query_end(&q, rc);
+}
+
+/* Makes one probe per type and tag, "no tag" among them, and places each before its first row. */
+static int32_t make_probes(search *look)
+{
+    const flamenco_host *host = look->s->store->host;
+    int64_t at_hand[PROBES_AT_HAND], *abilities = at_hand;
+    uint64_t n_types = 0, n_tags = 0;
+    int32_t rc = read_abilities(look, abilities, PROBES_AT_HAND, &n_types, &n_tags);
+    if (rc == FLAMENCO_OK && n_types + n_tags > PROBES_AT_HAND) {
+        uint64_t n = n_types + n_tags;
+        abilities = host->alloc(host->h, n * sizeof(*abilities));
+        rc = abilities == NULL ? fl_fail(look->s, FLAMENCO_E_NOMEM, "out of memory")
+                               : read_abilities(look, abilities, n, &n_types, &n_tags);
+    }
+    if (rc != FLAMENCO_OK)
+        goto cleanup;
+    uint64_t n = n_types * (n_tags + 1);
+    if (n > PROBES_AT_HAND) {
+        look->probes = host->alloc(host->h, n * sizeof(*look->probes));
+        if (look->probes == NULL) {
+            look->probes = look->at_hand;
+            rc = fl_fail(look->s, FLAMENCO_E_NOMEM, "out of memory");
+            goto cleanup;
+        }
+    }
+    for (uint64_t tag = 0; tag <= n_tags; ++tag) {
+        for (uint64_t type = 0; type < n_types; ++type) {
+            look->probes[look->n++] = (probe){ .tag = tag == 0 ? 0 : abilities[n_types + tag - 1],
+                                               .type = abilities[type],
+                                               .njp = INT64_MIN,
+                                               .ntp = INT64_MIN,
+                                               .job = INT64_MIN };
+        }
+    }
+cleanup:
+    if (abilities != at_hand)
+        host->free(host->h, abilities);
+    return rc;
+}
+
+static int32_t give_groups(search *look, flamenco_visit_group visit, void *ctx)
+{
+    int32_t rc = make_probes(look);
+    for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK; ++i)
+        rc = advance(look, &look->probes[i]);
+    while (rc == FLAMENCO_OK) {
+        probe *best = NULL;
+        rc = find_best(look, &best);
+        if (rc != FLAMENCO_OK || best == NULL)
+            break;
+        flamenco_runnable_group row = { .struct_size = (uint32_t)sizeof(row),
+                                        .job_priority = (int32_t)-best->njp,
+                                        .task_priority = (int32_t)-best->ntp,
+                                        .job_key = best->job };
+        rc = fl_type_name(look->s, best->type, &row.task_type);
+        if (rc != FLAMENCO_OK)
+            break;
+        ++look->s->visiting;
+        int32_t stop = visit(ctx, &row);
+        --look->s->visiting;
+        if (stop != 0)
+            break;
+        rc = advance(look, best);
+    }
+    return rc;
+}
+
+int32_t fl_runnable_groups(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_group visit, void *ctx,
+                           flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    search look;
+    look.s = call.s;
+    look.worker = worker_key;
+    look.probes = look.at_hand;
+    look.n = 0;
+    rc = give_groups(&look, visit, ctx);
+    if (look.probes != look.at_hand)
+        call.s->store->host->free(call.s->store->host->h, look.probes);
+    return fl_leave(&call, rc);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * session.c - sessions and transactions, and how every method begins and ends in one. Called by the executor through the
+ * method table; fl_enter() and fl_leave() by all methods.
+ */
+#include "rows.h"
+
+/* SQLite asks every so many steps of its machine: some 20 µs. */
+#define STEPS_BETWEEN_LOOKS 1000
+
+/* Ends a reader's statement that nobody waits for any more. */
+static int on_progress(void *ctx)
+{
+    flamenco_session *s = ctx;
+    const flamenco_cx *cx = s->cx;
+    const flamenco_host *host = s->store->host;
+    if (__atomic_load_n(&s->interrupted, __ATOMIC_ACQUIRE) != 0 || (cx != NULL && flamenco_cx_cancelled(cx)))
+        s->stopped = FLAMENCO_E_CANCELLED;
+    else if (cx != NULL && cx->deadline_us > 0 && host->monotonic_us(host->h) > cx->deadline_us)
+        s->stopped = FLAMENCO_E_DEADLINE;
+    return s->stopped != 0;
+}
+
+static uint32_t is_fatal(int32_t code)
+{
+    return code == FLAMENCO_E_BUSY || code == FLAMENCO_E_UNAVAILABLE || code == FLAMENCO_E_FULL ||
+           code == FLAMENCO_E_IO || code == FLAMENCO_E_CORRUPT;
+}
+
+int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...)
+{
+    char text[sizeof(((flamenco_error *)NULL)->text)];
+    va_list args;
+    va_start(args, fmt);
+    if (vsnprintf(text, sizeof(text), fmt, args) < 0)
+        text[0] = '\0';
+    va_end(args);
+    if (is_fatal(code) && s->failed == 0)
+        s->failed = code;
+    return flamenco_fail(s->err, code, "%s", text);
+}
+
+int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc)
+{
+    int32_t code = fl_error_of(sqlite_rc);
+    if (code == FLAMENCO_E_CANCELLED && s->stopped != 0)
+        code = s->stopped;
+    /* Some errors end the whole transaction behind our back, savepoints and all. */
+    if (s->open && sqlite3_get_autocommit(s->db) && !is_fatal(code) && s->failed == 0)
+        s->failed = FLAMENCO_E_UNAVAILABLE;
+    return fl_fail(s, code, "%s",
+                   code == FLAMENCO_E_DEADLINE    ? "the time for this call is over"
+                   : code == FLAMENCO_E_CANCELLED ? "the call was given up"
+                                                  : sqlite3_errmsg(s->db));
+}
+
+/* ---- Sessions ---- */
+
+static void free_session(flamenco_session *s)
+{
+    for (size_t i = 0; i < FL_SQL_COUNT; ++i)
+        sqlite3_finalize(s->statements[i]);
+    for (size_t i = 0; i < FL_LISTS; ++i)
+        sqlite3_finalize(s->lists[i]);
+    for (size_t i = 0; i < FL_UPDATES; ++i)
+        sqlite3_finalize(s->updates[i]);
+    fl_types_fini(s);
+    sqlite3_close(s->db);
+    s->store->host->free(s->store->host->h, s);
+}
+
+int32_t fl_open(void *self, uint32_t kind, flamenco_session **out, flamenco_error *err)
+{
+    fl_store *store = self;
+    const flamenco_host *host = store->host;
+    if (kind > FLAMENCO_SESSION_WRITER)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "unknown kind of session: %u", kind);
+    flamenco_session *s = host->alloc(host->h, sizeof(*s));
+    if (s == NULL)
+        return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+    memset(s, 0, sizeof(*s));
+    s->store = store;
+    s->kind = kind;
+    s->txn.session = s;
+    int32_t rc = FLAMENCO_OK;
+    if (kind == FLAMENCO_SESSION_WRITER) {
+        pthread_mutex_lock(&store->lock);
+        if (store->writer != NULL) {
+            rc = flamenco_fail(err, FLAMENCO_E_BUSY, "the writing session is open already");
+        } else {
+            store->writer = s;
+            s->db = store->spare;
+            store->spare = NULL;
+        }
+        pthread_mutex_unlock(&store->lock);
+    }
+    if (rc == FLAMENCO_OK && s->db == NULL)
+        rc = fl_connection_open(store, kind, &s->db, err);
+    if (rc != FLAMENCO_OK) {
+        fl_close(store, s);
+        return rc;
+    }
+    if (kind == FLAMENCO_SESSION_READER)
+        sqlite3_progress_handler(s->db, STEPS_BETWEEN_LOOKS, on_progress, s);
+    else
+        fl_upkeep_attach(store, s->db);
+    *out = s;
+    return FLAMENCO_OK;
+}
+
+void fl_close(void *self, flamenco_session *session)
+{
+    fl_store *store = self;
+    if (session == NULL)
+        return;
+    if (session->open)
+        (void)fl_connection_run(session->db, "ROLLBACK;", NULL);
+    free_session(session);
+    pthread_mutex_lock(&store->lock);
+    if (store->writer == session)
+        store->writer = NULL;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void fl_interrupt(void *self, flamenco_session *session)
+{
+    (void)self;
+    /* In a statement that writes it would take the whole batch with it, not one savepoint. */
+    if (session->kind != FLAMENCO_SESSION_READER)
+        return;
+    __atomic_store_n(&session->interrupted, 1, __ATOMIC_RELEASE);
+    sqlite3_interrupt(session->db);
+}
+
+/* ---- Transactions ---- */
+
+static flamenco_session *session_of(const flamenco_cx *cx)
+{
+    return cx->txn != NULL ? cx->txn->session : NULL;
+}
+
+int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err)
+{
+    fl_store *store = self;
+    if (session == NULL || session->open || cx->txn != NULL)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "begin needs a session and a call chain without a transaction");
+    uint32_t writer = session->kind == FLAMENCO_SESSION_WRITER;
+    session->cx = cx;
+    session->err = err;
+    session->failed = session->stopped = 0;
+    __atomic_store_n(&session->interrupted, 0, __ATOMIC_RELEASE);
+    fl_query q = fl_query_begin(session, writer ? FL_SQL_BEGIN_WRITE : FL_SQL_BEGIN_READ);
+    int32_t rc = fl_query_run(&q);
+    if (rc == FLAMENCO_OK && !writer) {
+        /* BEGIN alone takes no snapshot: the first read does. */
+        int64_t batch;
+        q = fl_query_begin(session, FL_SQL_STATE_GET);
+        fl_bind_text(&q, 1, flamenco_text("batch"));
+        rc = fl_query_int(&q, 0, &batch);
+        if (rc != FLAMENCO_OK)
+            (void)fl_connection_run(session->db, "ROLLBACK;", NULL);
+    }
+    if (writer && rc != FLAMENCO_OK)
+        fl_store_note(store, rc, err != NULL ? err->text : NULL);
+    session->cx = NULL;
+    session->err = NULL;
+    session->failed = 0;
+    if (rc != FLAMENCO_OK)
+        return rc;
+    session->open = 1;
+    session->in_savepoint = 0;
+    cx->txn = &session->txn;
+    return FLAMENCO_OK;
+}
+
+/* Runs one of the savepoint statements; the savepoint must be open, or not. */
+static int32_t run_savepoint(flamenco_cx *cx, fl_sql id, uint32_t must_be_open, flamenco_error *err)
+{
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call.s->in_savepoint != must_be_open)
+        return fl_leave(&call, fl_fail(call.s, FLAMENCO_E_INVALID,
+                                       must_be_open ? "no savepoint is open" : "a savepoint is open already"));
+    fl_query q = fl_query_begin(call.s, id);
+    return fl_leave(&call, fl_query_run(&q));
+}
+
+int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
+{
+    (void)self;
+    int32_t rc = run_savepoint(cx, FL_SQL_SAVEPOINT, 0, err);
+    if (rc == FLAMENCO_OK)
+        session_of(cx)->in_savepoint = 1;
+    return rc;
+}
+
+int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)
+{
+    (void)self;
+    int32_t rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
+    if (rc == FLAMENCO_OK)
+        session_of(cx)->in_savepoint = 0;
+    return rc;
+}
+
+int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
+{
+    (void)self;
+    /* ROLLBACK TO leaves the savepoint open. */
+    int32_t rc = run_savepoint(cx, FL_SQL_ROLLBACK_TO, 1, err);
+    if (rc == FLAMENCO_OK) {
+        fl_types_rollback(session_of(cx));
+        rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
+    }
+    if (rc == FLAMENCO_OK)
+        session_of(cx)->in_savepoint = 0;
+    return rc;
+}
+
+static void end_transaction(flamenco_session *s, flamenco_cx *cx)
+{
+    if (!sqlite3_get_autocommit(s->db)) {
+        flamenco_error why = FLAMENCO_ERROR_INIT;
+        if (fl_connection_run(s->db, "ROLLBACK;", &why) != FLAMENCO_OK)
+            s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
+    }
+    fl_types_rollback(s);
+    s->open = s->in_savepoint = 0;
+    s->failed = 0;
+    cx->txn = NULL;
+}
+
+static int32_t store_batch(flamenco_session *s, uint64_t batch_no)
+{
+    fl_query q = fl_query_begin(s, FL_SQL_BATCH_SET);
+    fl_bind_int(&q, 1, (int64_t)batch_no);
+    fl_bind_int(&q, 2, s->store->epoch);
+    int32_t rc = fl_query_run(&q);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (sqlite3_changes64(s->db) == 0)
+        return fl_fail(s, FLAMENCO_E_CONFLICT, "another manager has taken over %s", s->store->path);
+    q = fl_query_begin(s, FL_SQL_COMMIT);
+    return fl_query_run(&q);
+}
+
+int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err)
+{
+    fl_store *store = self;
+    const flamenco_host *host = store->host;
+    flamenco_session *s = session_of(cx);
+    if (s == NULL)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "no transaction to commit");
+    s->cx = cx;
+    s->err = err;
+    int64_t began = host->monotonic_us(host->h);
+    int32_t rc;
+    if (s->kind != FLAMENCO_SESSION_WRITER || s->in_savepoint)
+        rc = fl_fail(s, FLAMENCO_E_INVALID, "commit needs the writing session, outside a savepoint");
+    else if (s->failed != 0)
+        rc = fl_fail(s, s->failed, "the transaction has failed before");
+    else
+        rc = store_batch(s, batch_no);
+    if (rc == FLAMENCO_OK)
+        fl_types_commit(s);
+    end_transaction(s, cx);
+    s->cx = NULL;
+    s->err = NULL;
+    fl_store_note(store, rc, rc != FLAMENCO_OK && err != NULL ? err->text : NULL);
+    host->metric(host->h, "sqlite_commit_seconds", (double)(host->monotonic_us(host->h) - began) / 1e6);
+    return rc;
+}
+
+void fl_rollback(void *self, flamenco_cx *cx)
+{
+    (void)self;
+    flamenco_session *s = session_of(cx);
+    if (s != NULL)
+        end_transaction(s, cx);
+}
+
+int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flamenco_error *err)
+{
+    (void)self;
+    if (session == NULL || session->open)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "last_batch needs a session outside a transaction");
+    session->err = err;
+    session->stopped = 0;
+    int64_t batch = 0;
+    fl_query q = fl_query_begin(session, FL_SQL_STATE_GET);
+    fl_bind_text(&q, 1, flamenco_text("batch"));
+    int32_t rc = fl_query_int(&q, 0, &batch);
+    session->err = NULL;
+    session->failed = 0;
+    if (rc == FLAMENCO_OK)
+        *out = (uint64_t)batch;
+    return rc;
+}
+
+/* ---- Methods ---- */
+
+int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
+{
+    flamenco_session *s = session_of(cx);
+    if (s == NULL)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "outside a transaction");
+    if (s->failed != 0)
+        return flamenco_fail(err, s->failed, "the transaction has failed before; it can only be rolled back");
+    if (how != FL_READ && s->kind != FLAMENCO_SESSION_WRITER)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "a reader cannot change anything");
+    if (how != FL_READ && s->visiting != 0)
+        return flamenco_fail(err, FLAMENCO_E_INVALID, "nothing can be changed while a list is given out");
+    *call = (fl_call){ s, s->cx, s->err, sqlite3_total_changes64(s->db), how };
+    s->cx = cx;
+    s->err = err;
+    if (s->visiting == 0) {
+        s->stopped = 0;
+        __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
+    }
+    if (how != FL_ATOMIC)
+        return FLAMENCO_OK;
+    fl_query q = fl_query_begin(s, FL_SQL_METHOD_BEGIN);
+    int32_t rc = fl_query_run(&q);
+    if (rc != FLAMENCO_OK) {
+        s->cx = call->cx;
+        s->err = call->err;
+    }
+    return rc;
+}
+
+/* Undoes what the method did, and keeps the text of why. */
+static int32_t undo(flamenco_session *s, int32_t rc)
+{
+    flamenco_error *err = s->err;
+    s->err = NULL;
+    fl_query q = fl_query_begin(s, FL_SQL_METHOD_UNDO);
+    int32_t undone = fl_query_run(&q);
+    fl_types_rollback(s);
+    if (undone == FLAMENCO_OK) {
+        q = fl_query_begin(s, FL_SQL_METHOD_KEEP);
+        undone = fl_query_run(&q);
+    }
+    s->err = err;
+    return undone == FLAMENCO_OK ? rc : FLAMENCO_E_UNAVAILABLE;
+}
+
+int32_t fl_leave(fl_call *call, int32_t rc)
+{
+    flamenco_session *s = call->s;
+    if (call->how == FL_ATOMIC && s->failed == 0) {
+        if (rc >= 0) {
+            fl_query q = fl_query_begin(s, FL_SQL_METHOD_KEEP);
+            int32_t kept = fl_query_run(&q);
+            rc = kept != FLAMENCO_OK ? kept : rc;
+        } else {
+            rc = undo(s, rc);
+        }
+    } else if (call->how == FL_WRITE && rc < 0 && s->failed == 0 && sqlite3_total_changes64(s->db) != call->changes) {
+        /* Half of it is done, which only a rollback of everything undoes; the executor runs the batch again. */
+        rc = FLAMENCO_E_UNAVAILABLE;
+    }
+    if (rc < 0 && is_fatal(rc) && s->failed == 0)
+        s->failed = rc;
+    if (rc < 0 && s->err != NULL)
+        s->err->code = rc;
+    s->cx = call->cx;
+    s->err = call->err;
+    return rc;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.h - the plugin's instance and its sessions, and how a method begins and ends. Included by every file of the plugin.
+ *
+ * Locks: `lock` guards what several sessions share (spare, writer, the last error). What is marked [writer] is touched by
+ * the writing thread alone; a session belongs to one thread at a time.
+ */
+#ifndef FL_STORE_H
+#define FL_STORE_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "flamenco/persistence.h"
+#include "statements.h"
+
+typedef struct fl_store {
+    const flamenco_host *host;
+    const flamenco_config *config;
+    char *path; /* of the database; owned */
+    char *reference; /* what `database` names: where a file of the reference would be; NULL when `path` is set; owned */
+    int lock_fd; /* holds the lease while it is open; -1 = none */
+    int64_t epoch; /* number of the lease */
+    pthread_mutex_t lock;
+    sqlite3 *spare; /* the writing connection while no session has it */
+    flamenco_session *writer;
+    int32_t last_error; /* of the last begin or commit of the writer; 0 = it worked */
+    char last_text[200];
+    uint64_t wal_pages; /* [writer] in the log after the last commit */
+    uint64_t copied_at; /* [writer] wal_pages at the last checkpoint */
+    uint64_t quiet_after; /* [writer] wal_pages from which a quiet moment is wanted */
+} fl_store;
+
+struct flamenco_txn {
+    struct flamenco_session *session;
+};
+
+/* Names of task types by their number. Numbers are given out without gaps and a committed name never changes. */
+typedef struct fl_types {
+    flamenco_str *names; /* names[id - 1], owned */
+    uint64_t n, room;
+    uint64_t committed; /* of n; what lies above is this transaction's own */
+} fl_types;
+
+struct flamenco_session {
+    fl_store *store;
+    sqlite3 *db;
+    uint32_t kind;
+    struct flamenco_txn txn;
+    uint32_t open; /* a transaction runs */
+    uint32_t in_savepoint; /* the executor's */
+    int32_t failed; /* why only rollback is allowed; 0 = nothing */
+    uint32_t visiting; /* lists that are being given out */
+    uint32_t interrupted; /* atomic: interrupt() was called */
+    int32_t stopped; /* why the progress handler stopped a statement */
+    flamenco_cx *cx; /* of the running method */
+    flamenco_error *err;
+    fl_types types;
+    sqlite3_stmt *statements[FL_SQL_COUNT];
+    sqlite3_stmt *lists[FL_LISTS];
+    sqlite3_stmt *updates[FL_UPDATES];
+};
+
+/* session.c: the service's methods of the same names (table.h has the rest). */
+int32_t fl_open(void *self, uint32_t kind, flamenco_session **out, flamenco_error *err);
+void fl_close(void *self, flamenco_session *session);
+void fl_interrupt(void *self, flamenco_session *session);
+int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err);
+void fl_rollback(void *self, flamenco_cx *cx);
+int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flamenco_error *err);
+
+/* How a method uses its transaction. */
+#define FL_READ 0u
+#define FL_WRITE 1u /* changes rows; a failure half-way makes the whole transaction fail */
+#define FL_ATOMIC \
+    2u /* changes rows in a savepoint of its own: for methods of several steps that are not called often */
+
+/* A running method. */
+typedef struct fl_call {
+    flamenco_session *s;
+    flamenco_cx *cx; /* of the method around it, when a visitor called this one */
+    flamenco_error *err;
+    int64_t changes; /* of the connection when it began */
+    uint32_t how;
+} fl_call;
+
+/* Begins a method: finds the session of cx and checks that it may work now. Returns 0 or a negative error, after which the
+ * method returns it at once. INVALID: no transaction, a change on a reader, or a change from within a visitor. */
+int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err);
+/* Ends a method. Keeps "has changed nothing" true for a failure rc. Returns the method's result. */
+int32_t fl_leave(fl_call *call, int32_t rc);
+
+/* Fills the running method's error. Returns code. */
+__attribute__((format(printf, 3, 4))) int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...);
+/* The same for a result code of SQLite; marks the transaction as failed where it is. */
+int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc);
+/* The FLAMENCO_E_* of an (extended) result code of SQLite. */
+int32_t fl_error_of(int sqlite_rc);
+/* Notes how the writer's last begin or commit ended, for health(). text may be NULL. */
+void fl_store_note(fl_store *store, int32_t rc, const char *text);
+
+/* Opens a connection with all settings. kind: FLAMENCO_SESSION_*. */
+int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamenco_error *err);
+/* Runs SQL text without parameters. */
+int32_t fl_connection_run(sqlite3 *db, const char *sql, flamenco_error *err);
+/* Reads the one integer that a statement without parameters gives. No row gives 0. */
+int32_t fl_connection_int(sqlite3 *db, const char *sql, int64_t *out, flamenco_error *err);
+
+/* store.c: the plugin's start and stop. */
+int32_t fl_store_start(void *self, flamenco_error *err);
+int32_t fl_store_stop(void *self, int64_t deadline_us, flamenco_error *err);
+
+/* path.c */
+int32_t fl_path_settle(fl_store *store, flamenco_error *err);
+int32_t fl_path_make_parents(const char *path, flamenco_error *err);
+int32_t fl_path_create(const char *path, flamenco_error *err);
+/* "NAME-c.EXT" for "NAME.EXT", owned by the caller until host->free; NULL when memory is exhausted. */
+char *fl_path_ours(const flamenco_host *host, flamenco_str reference);
+/* Tells (1) whether `path` is a database of somebody else: the reference's, to be imported. */
+int fl_path_is_foreign(const char *path);
+/* lease.c: BUSY names the holder. */
+int32_t fl_lease_take(fl_store *store, flamenco_error *err);
+void fl_lease_drop(fl_store *store);
+
+/* schema.c */
+#define FL_APPLICATION_ID 0x466C4D63 /* "FlMc" */
+
+typedef struct fl_migration {
+    int32_t version; /* of the schema after it */
+    const char *const *sql; /* texts of several statements; NULL ends */
+} fl_migration;
+
+/* The list of migrations, ended by version 0. */
+const fl_migration *fl_schema_migrations(void);
+/* Brings the database to the last version of the list. CONFLICT: not ours, or newer. *fresh_out: 1 when it was empty. */
+int32_t fl_schema_upgrade(fl_store *store, sqlite3 *db, const fl_migration *list, uint32_t *fresh_out,
+                          flamenco_error *err);
+
+/* upkeep.c */
+void fl_upkeep_attach(fl_store *store, sqlite3 *db);
+int32_t fl_upkeep_truncate(sqlite3 *db, flamenco_error *err);
+uint32_t fl_wants_quiet(void *self);
+int32_t fl_maintain(void *self, flamenco_session *session, uint32_t phase, flamenco_error *err);
+
+/* check.c: fl_check(); full = also indexes against tables, in one long snapshot. */
+int32_t fl_check_session(fl_store *store, flamenco_session *session, flamenco_cx *cx, uint32_t full,
+                         flamenco_error *err);
+
+/* backup.c: copies the database to the new file `path`. cx may be NULL. EXISTS. */
+int32_t fl_backup_copy(fl_store *store, sqlite3 *db, const char *path, const flamenco_cx *cx, flamenco_error *err);
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tasks.c - reading tasks and their dependencies. Methods of the service; what they promise stands in
+ * flamenco/persistence.h.
+ */
+#include "rows.h"
+#include "table.h"
+
+int32_t fl_task_get(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_GET);
+    fl_bind_uuid(&q, 1, uuid);
+    return fl_leave(&call, fl_task_out(&q, out, 1, "no such task"));
+}
+
+int32_t fl_task_get_key(void *self, flamenco_cx *cx, int64_t key, flamenco_task *out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_GET_KEY);
+    fl_bind_int(&q, 1, key);
+    return fl_leave(&call, fl_task_out(&q, out, 1, "no such task"));
+}
+
+int32_t fl_task_find(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_FIND);
+    fl_bind_uuid(&q, 1, uuid);
+    return fl_leave(&call, fl_task_out(&q, out, 0, "no such task"));
+}
+
+static int32_t tasks_total(flamenco_session *s, const fl_job_state *job, int64_t first, int64_t end,
+                           const fl_page *page, uint64_t *out)
+{
+    int64_t n = 0;
+    if (page->updated_after_us == FLAMENCO_TIME_NONE) {
+        for (size_t i = 0; i < FLAMENCO_TASK_STATUSES; ++i)
+            n += (page->mask >> i) & 1 ? job->n[i] : 0;
+        *out = (uint64_t)n;
+        return FLAMENCO_OK;
+    }
+    fl_query q = fl_query_begin(s, FL_SQL_TASKS_TOTAL);
+    fl_bind_int(&q, 1, first);
+    fl_bind_int(&q, 2, end);
+    fl_bind_int(&q, 3, page->mask);
+    fl_bind_time(&q, 4, page->updated_after_us);
+    int32_t rc = fl_query_int(&q, 0, &n);
+    if (rc == FLAMENCO_OK)
+        *out = (uint64_t)n;
+    return rc;
+}
+
+static const char *const task_orders[] = { "t.id", "t.updated", "t.name", "t.status", "t.prio" };
+
+int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_page *page,
+                      flamenco_visit_task visit, void *ctx, uint64_t *total_out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    flamenco_session *s = call.s;
+    fl_page p = { 0 };
+    fl_job_state job = { .hidden = 1 };
+    int64_t first = 0, end = 0;
+    uint64_t total = 0;
+    rc = fl_page_read(s, page, FLAMENCO_TASK_STATUSES, FLAMENCO_ORDER_PRIORITY, 0, &p);
+    if (rc == FLAMENCO_OK)
+        rc = fl_job_state_get(s, job_key, &job);
+    if (rc >= 0)
+        rc = fl_job_range(s, job_key, &first, &end);
+    if (rc >= 0 && !job.hidden && total_out != NULL)
+        rc = tasks_total(s, &job, first, end, &p, &total);
+    if (rc >= 0 && !job.hidden) {
+        char sql[1024];
+        (void)snprintf(sql, sizeof(sql),
+                       "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS " WHERE t.id>=?1 AND t.id<?2"
+                       " AND ((?3>>t.status)&1) AND (?4 IS NULL OR t.updated>?4) ORDER BY %s%s%s LIMIT ?5 OFFSET ?6",
+                       task_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
+        fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_TASKS + p.order * 2 + p.descending], sql);
+        fl_bind_int(&q, 1, first);
+        fl_bind_int(&q, 2, end);
+        fl_bind_int(&q, 3, p.mask);
+        fl_bind_time(&q, 4, p.updated_after_us);
+        fl_bind_int(&q, 5, p.limit);
+        fl_bind_int(&q, 6, p.offset);
+        rc = fl_tasks_visit(&q, visit, ctx);
+    }
+    rc = rc > 0 ? FLAMENCO_OK : rc;
+    if (rc == FLAMENCO_OK && total_out != NULL)
+        *total_out = total;
+    return fl_leave(&call, rc);
+}
+
+#define INDEXED_STATUSES (FLAMENCO_BIT(FLAMENCO_TASK_ACTIVE) | FLAMENCO_BIT(FLAMENCO_TASK_FAILED))
+
+static int32_t visit_by_index(flamenco_session *s, fl_sql id, int64_t worker_key, int64_t job_key,
+                              flamenco_visit_task visit, void *ctx)
+{
+    fl_query q = fl_query_begin(s, id);
+    fl_bind_int(&q, 1, worker_key);
+    fl_bind_int(&q, 2, job_key);
+    return fl_tasks_visit(&q, visit, ctx);
+}
+
+/* Remembers that the visitor has ended the list, so that the second half of it is left out, too. */
+typedef struct stoppable {
+    flamenco_visit_task visit;
+    void *ctx;
+    int32_t stopped;
+} stoppable;
+
+static int32_t visit_stoppable(void *ctx, const flamenco_task *row)
+{
+    stoppable *both = ctx;
+    both->stopped = both->visit(both->ctx, row);
+    return both->stopped;
+}
+
+int32_t fl_tasks_of_worker(void *self, flamenco_cx *cx, int64_t worker_key, uint64_t status_mask, int64_t job_key,
+                           flamenco_visit_task visit, void *ctx, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    flamenco_session *s = call.s;
+    uint64_t mask = status_mask & (FLAMENCO_BIT(FLAMENCO_TASK_STATUSES) - 1);
+    if ((mask & ~INDEXED_STATUSES) == 0) {
+        stoppable both = { visit, ctx, 0 };
+        if (mask & FLAMENCO_BIT(FLAMENCO_TASK_ACTIVE))
+            rc = visit_by_index(s, FL_SQL_TASKS_ACTIVE_OF_WORKER, worker_key, job_key, visit_stoppable, &both);
+        if (rc == FLAMENCO_OK && both.stopped == 0 && (mask & FLAMENCO_BIT(FLAMENCO_TASK_FAILED)))
+            rc = visit_by_index(s, FL_SQL_TASKS_FAILED_OF_WORKER, worker_key, job_key, visit_stoppable, &both);
+        return fl_leave(&call, rc);
+    }
+    int64_t first = 0, end = 0;
+    fl_query q;
+    if (job_key != 0) {
+        rc = fl_job_range(s, job_key, &first, &end);
+        if (rc <= 0)
+            return fl_leave(&call, rc);
+        q = fl_query_begin(s, FL_SQL_TASKS_OF_WORKER_IN_JOB);
+        fl_bind_int(&q, 1, first);
+        fl_bind_int(&q, 2, end);
+        fl_bind_int(&q, 3, worker_key);
+        fl_bind_int(&q, 4, (int64_t)mask);
+    } else {
+        q = fl_query_begin(s, FL_SQL_TASKS_OF_WORKER);
+        fl_bind_int(&q, 1, worker_key);
+        fl_bind_int(&q, 2, (int64_t)mask);
+    }
+    return fl_leave(&call, fl_tasks_visit(&q, visit, ctx));
+}
+
+int32_t fl_task_shown_for_worker(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out,
+                                 flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_SHOWN_ACTIVE);
+    fl_bind_int(&q, 1, worker_key);
+    rc = fl_task_out(&q, out, 0, "the worker has no task");
+    if (rc == FLAMENCO_E_NOT_FOUND) {
+        q = fl_query_begin(call.s, FL_SQL_TASK_SHOWN_LAST);
+        fl_bind_int(&q, 1, worker_key);
+        rc = fl_task_out(&q, out, 0, "the worker has no task");
+    }
+    return fl_leave(&call, rc);
+}
+
+int32_t fl_tasks_timed_out(void *self, flamenco_cx *cx, int64_t touched_max_us, flamenco_visit_task visit, void *ctx,
+                           flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASKS_TIMED_OUT);
+    fl_bind_int(&q, 1, touched_max_us);
+    return fl_leave(&call, fl_tasks_visit(&q, visit, ctx));
+}
+
+int32_t fl_task_needs(void *self, flamenco_cx *cx, int64_t task_key, flamenco_visit_task visit, void *ctx,
+                      flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    int64_t job = 0, first = 0, end = 0;
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_STATE);
+    fl_bind_int(&q, 1, task_key);
+    rc = fl_query_int(&q, 0, &job);
+    if (rc == FLAMENCO_OK)
+        rc = fl_job_range(call.s, job, &first, &end);
+    if (rc <= 0)
+        return fl_leave(&call, rc);
+    /* No index by the waiting task: it would cost every insert, and this reads the job's dependencies once. */
+    q = fl_query_begin(call.s, FL_SQL_TASK_NEEDS);
+    fl_bind_int(&q, 1, first);
+    fl_bind_int(&q, 2, end);
+    fl_bind_int(&q, 3, task_key);
+    return fl_leave(&call, fl_tasks_visit(&q, visit, ctx));
+}
+
+int32_t fl_deps_list(void *self, flamenco_cx *cx, int64_t job_key, flamenco_visit_dep visit, void *ctx,
+                     flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    flamenco_session *s = call.s;
+    fl_job_state job;
+    int64_t first = 0, end = 0;
+    rc = fl_job_state_get(s, job_key, &job);
+    if (rc > 0)
+        rc = job.hidden ? 0 : fl_job_range(s, job_key, &first, &end);
+    if (rc <= 0)
+        return fl_leave(&call, rc);
+    int32_t stop = 0;
+    fl_query q = fl_query_begin(s, FL_SQL_DEPS_LIST);
+    fl_bind_int(&q, 1, first);
+    fl_bind_int(&q, 2, end);
+    ++s->visiting;
+    while (stop == 0 && (rc = fl_query_step(&q)) > 0) {
+        flamenco_dep row = { (uint32_t)fl_column_int(&q, 0), (uint32_t)fl_column_int(&q, 1) };
+        stop = visit(ctx, &row);
+    }
+    --s->visiting;
+    return fl_leave(&call, fl_query_end(&q, rc));
+}

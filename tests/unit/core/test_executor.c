@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The executor's promises: many steps per commit, nothing heard of what did not happen, and after trouble each step on its
+ * own.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "bench_core.h"
+#include "core/publisher.h"
+
+#define LONG_US 60000000
+#define STEPS 20
+
+static int sum_of(const fake_store *store)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < store->n_committed; ++i)
+        sum += store->committed[i];
+    return (int)sum;
+}
+
+static void steps_that_wait_share_one_commit(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s[STEPS];
+    bench_start(&b, LONG_US);
+    bench_hold(&b);
+    for (int i = 0; i < STEPS; ++i) {
+        bench_step_init(&s[i], &b, FLAMENCO_STEP_WRITE, i + 1);
+        bench_submit(&s[i]);
+    }
+    uint32_t before = b.store.commits;
+    bench_release(&b);
+    bench_wait(&b, STEPS);
+    assert_int_equal(b.store.commits - before, 2); /* the holder's and theirs */
+    for (int i = 0; i < STEPS; ++i) {
+        assert_int_equal(s[i].result, FLAMENCO_OK);
+        assert_int_equal(s[i].ended, i + 1); /* answered in order */
+        assert_int_equal(b.store.committed[i], i + 1);
+    }
+    bench_stop(&b);
+}
+
+static void failed_step_leaves_neither_data_nor_events(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step good, bad, undone;
+    bench_start(&b, LONG_US);
+    bench_step_init(&good, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&bad, &b, FLAMENCO_STEP_WRITE, 10);
+    bench_step_init(&undone, &b, FLAMENCO_STEP_WRITE, 100);
+    good.event = "/good";
+    bad.event = "/bad";
+    undone.event = "/undone";
+    bad.returns[0] = FLAMENCO_E_CONFLICT;
+    undone.returns[0] = FL_STEP_ROLLBACK;
+    bench_hold(&b);
+    bench_submit(&bad);
+    bench_submit(&good);
+    bench_submit(&undone);
+    bench_release(&b);
+    bench_wait(&b, 3);
+    assert_int_equal(bad.result, FLAMENCO_E_CONFLICT);
+    assert_int_equal(good.result, FLAMENCO_OK);
+    assert_int_equal(undone.result, FL_STEP_ROLLBACK);
+    assert_int_equal(sum_of(&b.store), 1);
+    assert_string_equal(b.events, "/good");
+    bench_stop(&b);
+}
+
+static void failed_commit_is_tried_again_alone(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s[STEPS];
+    bench_start(&b, LONG_US);
+    bench_hold(&b);
+    for (int i = 0; i < STEPS; ++i) {
+        bench_step_init(&s[i], &b, FLAMENCO_STEP_WRITE, 1);
+        s[i].event = "/e";
+        bench_submit(&s[i]);
+    }
+    b.store.fail_code = FLAMENCO_E_IO;
+    __atomic_store_n(&b.store.fail_commits, 2, __ATOMIC_SEQ_CST); /* the holder's, and the batch's or its first one's */
+    bench_release(&b);
+    bench_wait(&b, STEPS);
+    assert_int_equal(sum_of(&b.store), STEPS); /* each exactly once */
+    for (int i = 0; i < STEPS; ++i)
+        assert_int_equal(s[i].result, FLAMENCO_OK);
+    assert_int_equal(strlen(b.events), STEPS * 3 - 1); /* each event exactly once */
+    bench_stop(&b);
+}
+
+static void poisonous_step_fails_alone(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s[3];
+    bench_start(&b, 300000);
+    for (int i = 0; i < 3; ++i)
+        bench_step_init(&s[i], &b, FLAMENCO_STEP_WRITE, 1);
+    s[1].returns[0] = FLAMENCO_E_IO; /* for ever */
+    bench_hold(&b);
+    for (int i = 0; i < 3; ++i)
+        bench_submit(&s[i]);
+    bench_release(&b);
+    bench_wait(&b, 3);
+    assert_int_equal(s[0].result, FLAMENCO_OK);
+    assert_int_equal(s[1].result, FLAMENCO_E_IO);
+    assert_int_equal(s[2].result, FLAMENCO_OK);
+    assert_int_equal(s[1].ended, 3); /* the others did not wait for it */
+    assert_int_equal(sum_of(&b.store), 2);
+    bench_stop(&b);
+}
+
+static void commit_of_unknown_fate_is_not_done_twice(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s;
+    bench_start(&b, LONG_US);
+    bench_step_init(&s, &b, FLAMENCO_STEP_WRITE, 7);
+    bench_hold(&b);
+    bench_submit(&s);
+    bench_release(&b);
+    bench_wait(&b, 1);
+    static bench_step again;
+    bench_step_init(&again, &b, FLAMENCO_STEP_WRITE, 8);
+    b.store.fail_code = FLAMENCO_E_UNAVAILABLE;
+    b.store.commit_in_secret = 1;
+    b.store.fail_commits = 1;
+    bench_submit(&again);
+    bench_wait(&b, 2);
+    assert_int_equal(again.result, FLAMENCO_OK);
+    assert_int_equal(again.runs, 1);
+    assert_int_equal(sum_of(&b.store), 15);
+    bench_stop(&b);
+}
+
+static void store_that_stays_away_fails_the_step_at_its_deadline(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s;
+    bench_start(&b, 200000);
+    bench_step_init(&s, &b, FLAMENCO_STEP_WRITE, 1);
+    b.store.fail_code = FLAMENCO_E_UNAVAILABLE;
+    b.store.fail_begins = UINT32_MAX;
+    int64_t begun_us = fl_monotonic_us();
+    bench_submit(&s);
+    bench_wait(&b, 1);
+    assert_int_equal(s.result, FLAMENCO_E_UNAVAILABLE);
+    assert_true(fl_monotonic_us() - begun_us >= 200000);
+    b.store.fail_begins = 0;
+    bench_stop(&b);
+}
+
+static void chain_runs_again_behind_others_and_keeps_its_cursor(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step chain, other;
+    bench_start(&b, LONG_US);
+    bench_step_init(&chain, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&other, &b, FLAMENCO_STEP_WRITE, 10);
+    chain.returns[0] = chain.returns[1] = FLAMENCO_AGAIN;
+    chain.returns[2] = FLAMENCO_OK;
+    bench_hold(&b);
+    bench_submit(&chain);
+    bench_submit(&other);
+    bench_release(&b);
+    bench_wait(&b, 2);
+    assert_int_equal(chain.runs, 3);
+    assert_int_equal(chain.step.cursor[0], 3);
+    assert_int_equal(other.ended, 1);
+    assert_int_equal(sum_of(&b.store), 13);
+    bench_stop(&b);
+}
+
+static void cursor_goes_back_when_the_commit_fails(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step chain;
+    bench_start(&b, LONG_US);
+    bench_step_init(&chain, &b, FLAMENCO_STEP_WRITE, 1);
+    chain.returns[0] = FLAMENCO_AGAIN;
+    chain.returns[1] = FLAMENCO_AGAIN;
+    chain.returns[2] = FLAMENCO_OK;
+    b.store.fail_code = FLAMENCO_E_IO;
+    b.store.fail_commits = 1;
+    bench_submit(&chain);
+    bench_wait(&b, 1);
+    assert_int_equal(chain.runs, 3); /* one of them counted for nothing */
+    assert_int_equal(chain.step.cursor[0], 2);
+    assert_int_equal(sum_of(&b.store), 2);
+    bench_stop(&b);
+}
+
+static void reader_sees_errors_and_retries_passing_ones(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step lost, busy;
+    bench_start(&b, LONG_US);
+    bench_step_init(&lost, &b, FLAMENCO_STEP_READ, 0);
+    bench_step_init(&busy, &b, FLAMENCO_STEP_READ, 0);
+    lost.returns[0] = FLAMENCO_E_NOT_FOUND;
+    busy.returns[0] = FLAMENCO_E_BUSY;
+    busy.returns[1] = FLAMENCO_OK;
+    bench_submit(&lost);
+    bench_submit(&busy);
+    bench_wait(&b, 2);
+    assert_int_equal(lost.result, FLAMENCO_E_NOT_FOUND);
+    assert_int_equal(lost.runs, 1);
+    assert_int_equal(busy.result, FLAMENCO_OK);
+    assert_int_equal(busy.runs, 2);
+    bench_stop(&b);
+}
+
+static void store_gets_its_quiet_moment(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step writes[2], read;
+    bench_start(&b, LONG_US);
+    bench_step_init(&writes[0], &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&writes[1], &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&read, &b, FLAMENCO_STEP_READ, 0);
+    b.store.quiet = 1;
+    bench_submit(&writes[0]);
+    bench_wait(&b, 1);
+    bench_submit(&read); /* waits at the gate until the store had its moment */
+    bench_submit(&writes[1]);
+    bench_wait(&b, 3);
+    assert_true(b.store.quiet_runs >= 1);
+    assert_int_equal(read.result, FLAMENCO_OK);
+    bench_stop(&b);
+}
+
+static void stopped_executor_refuses_steps(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s;
+    bench_start(&b, LONG_US);
+    bench_step_init(&s, &b, FLAMENCO_STEP_WRITE, 1);
+    fl_executor_stop(b.f.executor, fl_monotonic_us() + 1000000);
+    bench_submit(&s);
+    assert_int_equal(s.result, FLAMENCO_E_CANCELLED);
+    assert_int_equal(s.runs, 0);
+    bench_stop(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_that_wait_share_one_commit),
+        cmocka_unit_test(failed_step_leaves_neither_data_nor_events),
+        cmocka_unit_test(failed_commit_is_tried_again_alone),
+        cmocka_unit_test(poisonous_step_fails_alone),
+        cmocka_unit_test(commit_of_unknown_fate_is_not_done_twice),
+        cmocka_unit_test(store_that_stays_away_fails_the_step_at_its_deadline),
+        cmocka_unit_test(chain_runs_again_behind_others_and_keeps_its_cursor),
+        cmocka_unit_test(cursor_goes_back_when_the_commit_fails),
+        cmocka_unit_test(reader_sees_errors_and_retries_passing_ones),
+        cmocka_unit_test(store_gets_its_quiet_moment),
+        cmocka_unit_test(stopped_executor_refuses_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
