@@ -405,7 +405,7 @@
         defineProperty(_, key) {
             refuse(kind, key);
         },
-        ownKeys: () => ArrayFrom(names),
+        ownKeys: () => copyList(names),
         getOwnPropertyDescriptor(target, key) {
             for (let i = 0; i < names.length; i++) {
                 if (names[i] === key)
@@ -909,7 +909,7 @@
     function listOf(v, name) {
         if (typeof v !== "object" || typeof v[Symbol.iterator] !== "function")
             throw new TypeErrorType(`${name} must be a list, not ${what(v)}`);
-        return ArrayFrom(v);
+        return isArray(v) ? copyList(v) : ArrayFrom(v);
     }
 
     function objectOf(v, name) {
