@@ -176,14 +176,17 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
 /* Runs one of the savepoint statements; the savepoint must be open, or not. */
 static int32_t run_savepoint(flamenco_cx *cx, fl_sql id, uint32_t must_be_open, flamenco_error *err)
 {
+    flamenco_session *s = session_of(cx);
+    if (s == NULL || s->in_savepoint != must_be_open)
+        return flamenco_fail(err, FLAMENCO_E_INVALID,
+                             s == NULL      ? "outside a transaction"
+                             : must_be_open ? "no savepoint is open"
+                                            : "a savepoint is open already");
     fl_call call;
     int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    if (call.s->in_savepoint != must_be_open)
-        return fl_leave(&call, fl_fail(call.s, FLAMENCO_E_INVALID,
-                                       must_be_open ? "no savepoint is open" : "a savepoint is open already"));
-    fl_query q = fl_query_begin(call.s, id);
+    fl_query q = fl_query_begin(s, id);
     return fl_leave(&call, fl_query_run(&q));
 }
 
