@@ -90,7 +90,7 @@ check()
 part()
 {
     local name=$1 before_passed=$passed before_failed=$failed start=$SECONDS
-    say "" "==== $name"
+    printf "\n==== %s\n" "$name"
     if ! "run_$name" && ((failed == before_failed)); then
         say "FAILED $name"
         count 0 1
@@ -350,7 +350,7 @@ fi
 for name in "${parts[@]}"; do
     part "$name"
 done
-say "" "==== summary"
+printf "\n==== summary\n"
 printf '%s\n' "${summary[@]}"
 say "$passed passed, $failed failed"
 ((failed == 0))

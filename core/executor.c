@@ -59,7 +59,8 @@ fl_step *fl_queue_pop(fl_step_queue *queue)
 
 int fl_error_is_passing(int32_t code)
 {
-    return code == FLAMENCO_E_BUSY || code == FLAMENCO_E_UNAVAILABLE || code == FLAMENCO_E_FULL || code == FLAMENCO_E_IO;
+    return code == FLAMENCO_E_BUSY || code == FLAMENCO_E_UNAVAILABLE || code == FLAMENCO_E_FULL ||
+           code == FLAMENCO_E_IO;
 }
 
 void fl_executor_cx(fl_executor *ex, fl_step *step, fl_arena *arena, fl_batch *batch, int read_only, fl_cx *cx)

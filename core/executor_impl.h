@@ -18,11 +18,11 @@ typedef struct fl_step_queue {
 void fl_queue_init(fl_step_queue *queue);
 void fl_queue_push(fl_step_queue *queue, fl_step *step);
 void fl_queue_push_front(fl_step_queue *queue, fl_step_queue *more); /* empties `more` */
-fl_step *fl_queue_pop(fl_step_queue *queue);                          /* NULL when empty */
+fl_step *fl_queue_pop(fl_step_queue *queue); /* NULL when empty */
 
 /* What a thread runs now, for the watchdog. */
 typedef struct fl_running {
-    const char *name;    /* atomic; NULL = idle */
+    const char *name; /* atomic; NULL = idle */
     int64_t deadline_us; /* atomic */
 } fl_running;
 
@@ -41,7 +41,7 @@ struct fl_executor {
     pthread_cond_t writer_wake, reader_wake;
     fl_step_queue writes, reads;
     uint32_t stopping;
-    uint32_t quiet_wanted;    /* the gate is shut: no new snapshots */
+    uint32_t quiet_wanted; /* the gate is shut: no new snapshots */
     uint32_t readers_in_txn;
     fl_executor_stats stats;
 

@@ -172,8 +172,8 @@ static void *watch_stop(void *arg)
     int signal = sigtimedwait(&set, NULL, &limit);
     if (__atomic_load_n(stopped, __ATOMIC_ACQUIRE))
         return NULL;
-    fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost" :
-                                     "leaving at once, nothing acknowledged is lost");
+    fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost"
+                                   : "leaving at once, nothing acknowledged is lost");
     _exit(1);
 }
 

@@ -49,8 +49,8 @@ int32_t fl_places_find(fl_places *out, flamenco_error *err)
         memcpy(out->build_root, up, sizeof(out->build_root));
     memcpy(out->prefix, up, sizeof(out->prefix));
     int below_prefix = FL_INSTALLED_YAML[0] != '/';
-    if (snprintf(out->manager_yaml, sizeof(out->manager_yaml), "%s%s%s", below_prefix ? up : "", below_prefix ? "/" : "",
-                 FL_INSTALLED_YAML) >= (int)sizeof(out->manager_yaml))
+    if (snprintf(out->manager_yaml, sizeof(out->manager_yaml), "%s%s%s", below_prefix ? up : "",
+                 below_prefix ? "/" : "", FL_INSTALLED_YAML) >= (int)sizeof(out->manager_yaml))
         return flamenco_fail(err, FLAMENCO_E_IO, "the installation's path is too long");
     return FLAMENCO_OK;
 }

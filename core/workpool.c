@@ -29,7 +29,7 @@ struct fl_workpool {
     fl_step_queue queue;
     running_key *keys[KEY_BUCKETS];
     uint64_t waiting; /* in the queue and behind keys */
-    int stopping;     /* 2: run nothing any more */
+    int stopping; /* 2: run nothing any more */
     pthread_t *threads;
     uint32_t n_threads;
 };
@@ -128,6 +128,7 @@ static void run_step(fl_workpool *pool, fl_step *step)
 static void *pool_main(void *arg)
 {
     fl_workpool *pool = arg;
+    (void)pthread_setname_np(pthread_self(), "work");
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (pool->queue.first == NULL && !pool->stopping)

@@ -274,8 +274,8 @@ static fl_step *next_step(writer *w, uint64_t in_batch, int64_t begun_us)
     fl_executor *ex = w->ex;
     fl_step *step = NULL;
     pthread_mutex_lock(&ex->lock);
-    int full = in_batch > 0 && (in_batch >= ex->config.batch_steps ||
-                                fl_monotonic_us() - begun_us >= ex->config.batch_us);
+    int full =
+        in_batch > 0 && (in_batch >= ex->config.batch_steps || fl_monotonic_us() - begun_us >= ex->config.batch_us);
     if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && ex->stopping < 2)
         step = fl_queue_pop(&ex->writes);
     pthread_mutex_unlock(&ex->lock);
@@ -389,6 +389,7 @@ static int reopen_session(writer *w)
 void *fl_writer_main(void *arg)
 {
     fl_executor *ex = arg;
+    (void)pthread_setname_np(pthread_self(), "writer");
     writer *w = calloc(1, sizeof(*w));
     if (w == NULL || (w->arena = fl_arena_create(0)) == NULL) {
         free(w);

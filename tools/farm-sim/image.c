@@ -66,7 +66,7 @@ static void paint(uint8_t *raw, int64_t frame)
         *raw++ = 0;
         for (int x = 0; x < WIDTH; x++) {
             int dx = x - sun_x, dy = y - sun_y;
-            *raw++ = dx * dx + dy * dy < 400 ? COLOURS - 1 : (uint8_t)(y * (COLOURS - 2) / HEIGHT);
+            *raw++ = (uint8_t)(dx * dx + dy * dy < 400 ? COLOURS - 1 : y * (COLOURS - 2) / HEIGHT);
         }
     }
 }

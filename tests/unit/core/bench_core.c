@@ -28,9 +28,9 @@ static int64_t clock_now(void *self)
     return __atomic_load_n(&((bench *)self)->time_us, __ATOMIC_ACQUIRE);
 }
 
-static const flamenco_clock clock_table = {
-    .struct_size = (uint32_t)sizeof(flamenco_clock), .now_us = clock_now, .monotonic_us = clock_now
-};
+static const flamenco_clock clock_table = { .struct_size = (uint32_t)sizeof(flamenco_clock),
+                                            .now_us = clock_now,
+                                            .monotonic_us = clock_now };
 
 static void append_text(bench *b, char *list, size_t size, flamenco_str text)
 {
@@ -55,9 +55,9 @@ static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
     return FLAMENCO_OK;
 }
 
-static const flamenco_broadcaster broadcaster_table = {
-    .struct_size = (uint32_t)sizeof(flamenco_broadcaster), .publish = publish, .flush = flush
-};
+static const flamenco_broadcaster broadcaster_table = { .struct_size = (uint32_t)sizeof(flamenco_broadcaster),
+                                                        .publish = publish,
+                                                        .flush = flush };
 
 static int32_t append_log(void *self, const flamenco_uuid *job, const flamenco_uuid *task, flamenco_str text,
                           flamenco_error *err)
@@ -71,9 +71,8 @@ static int32_t append_log(void *self, const flamenco_uuid *job, const flamenco_u
     return FLAMENCO_OK;
 }
 
-static const flamenco_log_storage log_table = {
-    .struct_size = (uint32_t)sizeof(flamenco_log_storage), .append = append_log
-};
+static const flamenco_log_storage log_table = { .struct_size = (uint32_t)sizeof(flamenco_log_storage),
+                                                .append = append_log };
 
 void bench_start(bench *b, int64_t step_deadline_us)
 {

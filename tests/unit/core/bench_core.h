@@ -17,7 +17,7 @@ typedef struct bench {
     fake_store store;
     int64_t time_us; /* of the clock: stands still until the test moves it */
     char events[4096]; /* topics of the published events, blank-separated */
-    char logs[4096];   /* appended texts */
+    char logs[4096]; /* appended texts */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int n_done; /* steps that ended */
@@ -31,12 +31,12 @@ void bench_stop(bench *b);
 typedef struct bench_step {
     fl_step step;
     bench *b;
-    int64_t value;       /* is added to the store */
-    int32_t returns[8];  /* what run gives, one after the other; ends with the last */
+    int64_t value; /* is added to the store */
+    int32_t returns[8]; /* what run gives, one after the other; ends with the last */
     int runs;
-    const char *event;   /* topic of an event that it emits; NULL = none */
-    int32_t result;      /* after the end */
-    int ended;           /* the how-manieth that ended, from 1 */
+    const char *event; /* topic of an event that it emits; NULL = none */
+    int32_t result; /* after the end */
+    int ended; /* the how-manieth that ended, from 1 */
 } bench_step;
 
 void bench_step_init(bench_step *s, bench *b, uint32_t kind, int64_t value);
