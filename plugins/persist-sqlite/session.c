@@ -182,7 +182,7 @@ static int32_t run_savepoint(flamenco_cx *cx, fl_sql id, uint32_t must_be_open, 
                              s == NULL      ? "outside a transaction"
                              : must_be_open ? "no savepoint is open"
                                             : "a savepoint is open already");
-    fl_call call;
+    fl_call call = { 0 };
     int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
     if (rc != FLAMENCO_OK)
         return rc;
