@@ -14,11 +14,11 @@ NOBODYS = "nobodys-type"
 
 def arrange(farm, status, letters):
     """A job in that status with tasks in those statuses. Failed ones are set first, since they end the job and cancel the
-    rest."""
+    rest; but active ones in a job that waits for them."""
     initial = status if status in TRANSITIONAL else "queued"
     job_id = farm.submit([{"type": NOBODYS}] * len(letters), initial_status=initial)["id"]
     tasks = [t["id"] for t in farm.tasks(job_id)]
-    for wanted in "FXPCSAQ":
+    for wanted in "AFXPCSQ" if status in TRANSITIONAL else "FXPCSAQ":
         for index, letter in enumerate(letters):
             if letter == wanted and farm.letters(job_id)[index] != letter:
                 farm.set_task_status(tasks[index], LETTERS[letter])
