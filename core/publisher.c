@@ -12,6 +12,7 @@
 
 #include "core/api/events.h"
 #include "core/base/log.h"
+#include "core/base/uuid.h"
 #include "core/listeners.h"
 #include "core/parked.h"
 #include "core/touches.h"
@@ -33,7 +34,7 @@ struct fl_publisher {
     uint32_t queued;
     int stopping;
     uint64_t next_seq;
-    uint32_t lanes;      /* one for two cores: each lane costs a wake-up per batch */
+    uint32_t lanes; /* one for two cores: each lane costs a wake-up per batch */
     uint32_t lane_jobs; /* atomic: log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
@@ -119,19 +120,55 @@ static void log_failed(fl_publisher *publisher, const char *text)
         fl_error("publisher", "task logs cannot be written (%llu so far): %s", (unsigned long long)failed, text);
 }
 
+/* The next log effect of this lane from `e` on; NULL: there is none. */
+static fl_effect *next_of_lane(const lane_job *job, fl_effect *e)
+{
+    while (e != NULL && (e->kind != FL_EFFECT_LOG || lane_of(job->publisher, &e->log.task) != job->lane))
+        e = e->next;
+    return e;
+}
+
+/* Adds a text to what is written together, with the newline that the log would add. */
+static void join_text(fl_buf *joined, flamenco_str text)
+{
+    if (text.len == 0)
+        return;
+    fl_buf_add_str(joined, text);
+    if (text.ptr[text.len - 1] != '\n')
+        fl_buf_add_char(joined, '\n');
+}
+
+/* Appends what stands for one task in a row by one call: a step often logs two or three lines. Returns the next effect. */
+static fl_effect *append_row(fl_cx *cx, const lane_job *job, fl_effect *first, fl_buf *joined)
+{
+    flamenco_error failure = FLAMENCO_ERROR_INIT;
+    fl_effect *end = next_of_lane(job, first->next);
+    flamenco_str text = first->log.text;
+    joined->len = 0;
+    if (end != NULL && fl_uuid_equal(&end->log.task, &first->log.task)) {
+        join_text(joined, first->log.text);
+        for (; end != NULL && fl_uuid_equal(&end->log.task, &first->log.task); end = next_of_lane(job, end->next))
+            join_text(joined, end->log.text);
+        text = fl_buf_str(joined);
+    }
+    int32_t rc = joined->failed ? flamenco_fail(&failure, FLAMENCO_E_NOMEM, "memory is exhausted")
+                                : flamenco_log_storage_append(&cx->f->log_storage, &first->log.job, &first->log.task,
+                                                              text, &failure);
+    for (fl_effect *e = first; e != end; e = next_of_lane(job, e->next))
+        __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
+    if (rc != FLAMENCO_OK)
+        log_failed(job->publisher, failure.text);
+    return end;
+}
+
 static int32_t run_lane(fl_cx *cx, fl_step *step, flamenco_error *err)
 {
     (void)err;
-    lane_job *job = (lane_job *)(void *)step;
-    for (fl_effect *e = job->batch->first; e != NULL; e = e->next) {
-        if (e->kind != FL_EFFECT_LOG || lane_of(job->publisher, &e->log.task) != job->lane)
-            continue;
-        flamenco_error failure = FLAMENCO_ERROR_INIT;
-        int32_t rc = flamenco_log_storage_append(&cx->f->log_storage, &e->log.job, &e->log.task, e->log.text, &failure);
-        __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
-        if (rc != FLAMENCO_OK)
-            log_failed(job->publisher, failure.text);
-    }
+    const lane_job *job = (lane_job *)(void *)step;
+    fl_buf joined = { 0 };
+    for (fl_effect *e = next_of_lane(job, job->batch->first); e != NULL;)
+        e = append_row(cx, job, e, &joined);
+    fl_buf_fini(&joined);
     return FLAMENCO_OK;
 }
 

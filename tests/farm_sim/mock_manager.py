@@ -150,7 +150,8 @@ class MockManager:
         self.cut_bodies = 0
         self.connections = set()
         self.connections_made = 0
-        self.lose_completions = False  # acknowledge completed tasks and forget them: the soak test has to notice
+        self.completions = 0
+        self.lose = ()  # numbers of the completions to acknowledge and forget: the soak test has to notice
         self.server = None
         self.port = 0
 
@@ -446,8 +447,10 @@ class MockManager:
         if "steps_completed" in body:
             task["steps_completed"] = min(body["steps_completed"], task["steps_total"])
         status = body.get("taskStatus")
-        if status == "completed" and self.lose_completions:
-            status = None
+        if status == "completed":
+            self.completions += 1
+            if self.completions in self.lose:
+                status = None
         if status == "failed":
             task.setdefault("failed_by", set()).add(worker["uuid"])
             capable = [w for w in self.workers.values() if w["uuid"] not in task["failed_by"]]

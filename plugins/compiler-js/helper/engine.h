@@ -2,7 +2,7 @@
  *
  * engine.h - runs scripts with JavaScriptCore: one context group for the life of the process, one fresh context for each
  * order, so that nothing that a script does to its globals reaches the next one. Called by main.c; natives.c holds the
- * functions that prelude.js calls.
+ * functions that the prelude calls.
  */
 #ifndef FL_ENGINE_H
 #define FL_ENGINE_H

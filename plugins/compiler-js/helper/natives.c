@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * natives.c - the functions that prelude.js calls: what goes out to the plugin, and what JavaScript would be slow at. Each is
+ * natives.c - the functions that the prelude calls: what goes out to the plugin, and what JavaScript would be slow at. Each is
  * an object of a class of its own whose private data is the engine, since callbacks carry no context.
  */
 #include "engine.h"
@@ -203,8 +203,9 @@ static JSValueRef native_problem(JSContextRef ctx, JSObjectRef function, JSObjec
     char *script_copy = copy_text(ctx, argv[1], MESSAGE_BYTES_MAX, &script);
     int64_t line = to_integer(ctx, argv[2]);
     int64_t column = to_integer(ctx, argv[3]);
-    int first = line == 1 && flamenco_str_equal(script, engine->order->file);
-    column -= first ? 13 : 0; /* the directive in front of the script */
+    int own = script.len == 0 || flamenco_str_equal(script, engine->order->file);
+    column -= own && line == 1 ? 13 : 0; /* the directive in front of the script */
+    line -= !own && line > 2 ? 2 : 0; /* the engine's two lines in front of a function body: a module */
     fl_wire_out *out = &engine->channel->out;
     fl_wire_begin(out, FL_WIRE_PROBLEM);
     fl_wire_u32(out, engine->problem_kind);

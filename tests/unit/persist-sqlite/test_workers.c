@@ -185,13 +185,13 @@ static void timed_out_workers_were_seen_and_are_not_gone(void **state)
 {
     static const struct {
         uint32_t status;
-        int64_t seen;
         int times_out;
+        int64_t seen;
     } cases[] = {
-        { FLAMENCO_WORKER_AWAKE, NOW, 1 },     { FLAMENCO_WORKER_STARTING, NOW, 1 },
-        { FLAMENCO_WORKER_ASLEEP, NOW, 1 },    { FLAMENCO_WORKER_OFFLINE, NOW, 0 },
-        { FLAMENCO_WORKER_ERROR, NOW, 0 },     { FLAMENCO_WORKER_NONE, NOW - 1, 1 },
-        { FLAMENCO_WORKER_AWAKE, NOW + 1, 0 }, { FLAMENCO_WORKER_AWAKE, FLAMENCO_TIME_NONE, 0 },
+        { FLAMENCO_WORKER_AWAKE, 1, NOW },     { FLAMENCO_WORKER_STARTING, 1, NOW },
+        { FLAMENCO_WORKER_ASLEEP, 1, NOW },    { FLAMENCO_WORKER_OFFLINE, 0, NOW },
+        { FLAMENCO_WORKER_ERROR, 0, NOW },     { FLAMENCO_WORKER_NONE, 1, NOW - 1 },
+        { FLAMENCO_WORKER_AWAKE, 0, NOW + 1 }, { FLAMENCO_WORKER_AWAKE, 0, FLAMENCO_TIME_NONE },
     };
     fixture *f = *state;
     int64_t expected[8];
