@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/api/events.h"
 #include "core/base/log.h"
@@ -17,7 +18,7 @@
 #include "core/workpool.h"
 
 #define QUEUED_AT_MOST 4u
-#define LANES 4u
+#define LANES_MAX 4u
 #define LANE_KEY UINT64_C(0x6c6f676c616e6500) /* order keys of the lanes, apart from anybody else's */
 #define LANE_JOBS_AT_MOST 256u
 #define LOG_WAIT_US 1000000
@@ -32,6 +33,7 @@ struct fl_publisher {
     uint32_t queued;
     int stopping;
     uint64_t next_seq;
+    uint32_t lanes;      /* one for two cores: each lane costs a wake-up per batch */
     uint32_t lane_jobs; /* atomic: log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
@@ -100,9 +102,9 @@ static void latch_wait(latch *l, int64_t us)
     pthread_mutex_unlock(&l->lock);
 }
 
-static uint32_t lane_of(const flamenco_uuid *task)
+static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task)
 {
-    return task->b[15] % LANES; /* the last byte is random in every version */
+    return task->b[15] % publisher->lanes; /* the last byte is random in every version */
 }
 
 /* Counts a log that was not written; says so once a minute. */
@@ -122,7 +124,7 @@ static int32_t run_lane(fl_cx *cx, fl_step *step, flamenco_error *err)
     (void)err;
     lane_job *job = (lane_job *)(void *)step;
     for (fl_effect *e = job->batch->first; e != NULL; e = e->next) {
-        if (e->kind != FL_EFFECT_LOG || lane_of(&e->log.task) != job->lane)
+        if (e->kind != FL_EFFECT_LOG || lane_of(job->publisher, &e->log.task) != job->lane)
             continue;
         flamenco_error failure = FLAMENCO_ERROR_INIT;
         int32_t rc = flamenco_log_storage_append(&cx->f->log_storage, &e->log.job, &e->log.task, e->log.text, &failure);
@@ -176,9 +178,9 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
     uint32_t lanes = 0, count = 0;
     for (fl_effect *e = batch->first; e != NULL; e = e->next) {
         if (e->kind == FL_EFFECT_LOG)
-            lanes |= 1u << lane_of(&e->log.task);
+            lanes |= 1u << lane_of(publisher, &e->log.task);
     }
-    for (uint32_t lane = 0; lane < LANES; ++lane)
+    for (uint32_t lane = 0; lane < publisher->lanes; ++lane)
         count += (lanes >> lane) & 1u;
     if (count == 0)
         return;
@@ -187,7 +189,7 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
         log_failed(publisher, "memory is exhausted");
         return;
     }
-    for (uint32_t lane = 0; lane < LANES; ++lane) {
+    for (uint32_t lane = 0; lane < publisher->lanes; ++lane) {
         if ((lanes >> lane) & 1u)
             start_lane(publisher, batch, l, lane);
     }
@@ -288,6 +290,8 @@ int32_t fl_publisher_start(struct flamenco *f, fl_publisher **out, flamenco_erro
     fl_publisher *publisher = calloc(1, sizeof(*publisher));
     if (publisher == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the publisher");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    publisher->lanes = cores >= 2 * (long)LANES_MAX ? LANES_MAX : cores >= 4 ? (uint32_t)cores / 2 : 1;
     publisher->f = f;
     publisher->last = &publisher->first;
     pthread_mutex_init(&publisher->lock, NULL);

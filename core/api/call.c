@@ -481,6 +481,21 @@ static void after_credentials(fl_call *call, int may_compress)
 
 /* ---- Begin ------------------------------------------------------------------------------------------------------------ */
 
+/* The document's three limits are the defaults of three settings. */
+uint64_t fl_call_body_limit(const struct flamenco *f, const api_operation *op)
+{
+    switch (op->body_limit) {
+    case UINT64_C(16) << 20:
+        return (uint64_t)f->http_settings->body_json_bytes;
+    case UINT64_C(128) << 20:
+        return (uint64_t)f->http_settings->body_job_bytes;
+    case UINT64_C(25) << 20:
+        return (uint64_t)f->http_settings->body_image_bytes;
+    default:
+        return op->body_limit;
+    }
+}
+
 void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_match *match)
 {
     fl_arena *arena = fl_http_request_arena(http);
@@ -499,11 +514,11 @@ void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_mat
     call->step.arena = arena;
     call->step.request_id = fl_http_request_id(http);
     fl_http_request_set_user(http, call, destroy_call);
-    uint64_t body_len = fl_http_request_body(http).len;
-    if (call->op->body_limit != 0 && body_len > call->op->body_limit) {
+    uint64_t body_len = fl_http_request_body(http).len, limit = fl_call_body_limit(f, call->op);
+    if (limit != 0 && body_len > limit) {
         char text[128];
         snprintf(text, sizeof(text), "the body has %llu bytes, at most %llu are allowed", (unsigned long long)body_len,
-                 (unsigned long long)call->op->body_limit);
+                 (unsigned long long)limit);
         refuse_and_send(call, 413, text, 0);
     } else if (body_len > DECODE_INLINE_MAX && call->op->has_body) {
         *kept = *match;

@@ -56,6 +56,9 @@ flamenco_str fl_call_uuid_text(fl_call *call, const flamenco_uuid *uuid);
  * then returns FL_STEP_PARK. Returns 0 when waiting is switched off, or pointless because the manager stops. */
 int fl_call_park(fl_call *call, uint32_t kind);
 
+/* The most bytes that the body of a request for `op` may have, as the settings want it; 0 = as many as declared. [any] */
+uint64_t fl_call_body_limit(const struct flamenco *f, const api_operation *op);
+
 /* Begins: the route is found (op, params); checks, authenticates, and so on until the reply is sent. [loop] */
 void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_match *match);
 

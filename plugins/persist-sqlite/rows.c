@@ -19,6 +19,12 @@ const char *fl_sql_text(fl_sql id)
 fl_query fl_query_begin_text(flamenco_session *s, sqlite3_stmt **slot, const char *sql)
 {
     fl_query q = { s, *slot, FLAMENCO_OK, 0 };
+    /* interrupt() ends a statement that runs; it may also have come between two of one method. */
+    if (__atomic_load_n(&s->interrupted, __ATOMIC_ACQUIRE) != 0) {
+        q.st = NULL;
+        q.rc = fl_fail(s, FLAMENCO_E_CANCELLED, "the call was given up");
+        return q;
+    }
     /* A visitor may call the very method that called it: then the kept statement is half-way through its rows. */
     uint32_t busy = q.st != NULL && sqlite3_stmt_busy(q.st);
     if (q.st != NULL && !busy)

@@ -29,11 +29,13 @@ def pytest_runtest_makereport(item, call):
     """Puts the log of the managers that a failed test used into its report."""
     outcome = yield
     report = outcome.get_result()
-    if report.failed:
+    if report.failed and call.when == "call":
         for value in getattr(item, "funcargs", {}).values():
             managers = [value.manager] if isinstance(value, Farm) else getattr(value, "managers", [])
             for manager in managers:
-                report.sections.append((f"log of {manager.dir.name}", "\n".join(manager.log().splitlines()[-80:])))
+                if any(manager.dir.name in title for title, _ in report.sections):
+                    continue
+                report.sections.append((f"log of {manager.dir.name}", "\n".join(manager.log().splitlines()[-30:])))
 
 
 def start_farm(directory, scripts=None, **kw):

@@ -5,6 +5,10 @@
 # common.sh - what run.sh and test.sh share: messages, Debian packages, the build. Sourced, never run; the caller has set
 # `root` to the checkout's folder and uses `set -u`. Functions print what goes wrong and return non-zero.
 
+# Debian's own programs first: the packages named in tools/setup/packages are made for them.
+PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+export PATH
+
 say()
 {
     printf '%s\n' "$*"
