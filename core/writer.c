@@ -162,6 +162,11 @@ static void fail_batch(writer *w, int32_t code, const char *text)
     fl_batch_cut(w->batch, &w->batch->first);
     give_touches_back(w);
     give_back(w);
+    /* A session may be what is broken, such as one that was opened while nothing could be written. */
+    if (code == FLAMENCO_E_UNAVAILABLE) {
+        flamenco_persist_close(w->persist, ex->writer_session);
+        ex->writer_session = NULL;
+    }
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
