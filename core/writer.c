@@ -162,6 +162,11 @@ static void fail_batch(writer *w, int32_t code, const char *text)
     fl_batch_cut(w->batch, &w->batch->first);
     give_touches_back(w);
     give_back(w);
+    /* A session may be what is broken, such as one that was opened while nothing could be written. */
+    if (code == FLAMENCO_E_UNAVAILABLE) {
+        flamenco_persist_close(w->persist, ex->writer_session);
+        ex->writer_session = NULL;
+    }
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
@@ -188,7 +193,12 @@ static void hand_on(writer *w, uint64_t number)
     ex->stats.write_steps += ended.length + again.length;
     for (fl_step *step; (step = fl_queue_pop(&again)) != NULL;) {
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
-        fl_queue_push(&ex->writes, step);
+        if (!ex->stopping) {
+            fl_queue_push(&ex->writes, step);
+        } else { /* chains end at a step; the next start repairs or goes on */
+            step->result = flamenco_fail(&step->error, FLAMENCO_E_CANCELLED, "the manager is stopping");
+            fl_queue_push(&ended, step);
+        }
     }
     pthread_mutex_unlock(&ex->lock);
     w->batch->number = number;
@@ -287,7 +297,7 @@ static fl_step *next_step(writer *w, uint64_t in_batch, int64_t begun_us)
     pthread_mutex_lock(&ex->lock);
     int full =
         in_batch > 0 && (in_batch >= ex->config.batch_steps || fl_monotonic_us() - begun_us >= ex->config.batch_us);
-    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && ex->stopping < 2)
+    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && !fl_executor_is_over(ex))
         step = fl_queue_pop(&ex->writes);
     pthread_mutex_unlock(&ex->lock);
     return step;
@@ -371,7 +381,7 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0)
         expire_waiting(w);
     pthread_mutex_lock(&ex->lock);
-    if (ex->trouble_wait_us > 0 && ex->stopping < 2)
+    if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         wait_us(ex, ex->trouble_wait_us);
     while (ex->writes.first == NULL && !ex->stopping && !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
         wait_us(ex, TOUCH_EVERY_US);
@@ -379,7 +389,7 @@ static int wait_for_work(writer *w, int *quiet_now)
             break;
     }
     *quiet_now = ex->quiet_wanted && ex->readers_in_txn == 0;
-    int go_on = (ex->writes.first != NULL && ex->stopping < 2) || !ex->stopping;
+    int go_on = (ex->writes.first != NULL && !fl_executor_is_over(ex)) || !ex->stopping;
     pthread_mutex_unlock(&ex->lock);
     return go_on;
 }
@@ -444,9 +454,12 @@ void *fl_writer_main(void *arg)
     if (w->in_doubt != 0)
         give_back(w); /* their callers hear that the manager stops */
     /* The last touches, so that a restart knows who was seen. */
-    w->touched_us = 0;
-    if (w->in_doubt == 0 && reopen_session(w))
+    while (w->in_doubt == 0 && reopen_session(w)) {
+        w->touched_us = 0;
         run_batch(w);
+        if (!fl_touches_pending(w->f->touches) || ex->trouble_wait_us != 0)
+            break;
+    }
     note_running(w, NULL, 0);
     fl_batch_unref(w->batch);
     fl_arena_destroy(w->arena);

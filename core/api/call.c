@@ -513,6 +513,8 @@ void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_mat
     call->begun_us = fl_monotonic_us();
     call->step.arena = arena;
     call->step.request_id = fl_http_request_id(http);
+    /* Of the whole request: the work pool has a limit of its own for steps that bring none. */
+    call->step.deadline_us = call->begun_us + f->limits->request_timeout_us;
     fl_http_request_set_user(http, call, destroy_call);
     uint64_t body_len = fl_http_request_body(http).len, limit = fl_call_body_limit(f, call->op);
     if (limit != 0 && body_len > limit) {

@@ -236,7 +236,8 @@ int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
     row->steps_total = fl_column_int(q, at++);
     row->steps_completed = fl_column_int(q, at++);
     row->name = fl_column_text(q, at++);
-    int32_t named = fl_type_name(q->s, fl_column_int(q, at++), &row->type);
+    int64_t type = fl_column_int(q, at++);
+    int32_t named = fl_type_name(q->s, type, &row->type);
     if (named != FLAMENCO_OK)
         q->rc = named;
     row->activity = fl_column_text(q, at++);
@@ -247,6 +248,12 @@ int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
     row->worker_address = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
     ++at;
     row->commands = with_commands ? fl_column_text(q, at) : flamenco_text("");
+    if (q->s->kind == FLAMENCO_SESSION_WRITER) {
+        q->s->last_task = (fl_task_state){ row->key,         row->job_key,         type,
+                                           row->priority,    row->worker_key,      row->open_deps,
+                                           row->steps_total, row->steps_completed, row->status };
+        q->s->last_changes = sqlite3_total_changes64(q->s->db);
+    }
     return q->rc;
 }
 

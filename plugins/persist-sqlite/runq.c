@@ -219,6 +219,10 @@ int32_t fl_runq_count(flamenco_session *s, int64_t job, fl_made *made)
 
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
 {
+    if (key != 0 && s->last_task.key == key && s->last_changes == sqlite3_total_changes64(s->db)) {
+        *out = s->last_task;
+        return FLAMENCO_OK;
+    }
     fl_query q = fl_query_begin(s, FL_SQL_TASK_STATE);
     fl_bind_int(&q, 1, key);
     int32_t rc = fl_query_step(&q);

@@ -214,7 +214,7 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
     /* ROLLBACK TO leaves the savepoint open. */
     int32_t rc = run_savepoint(cx, FL_SQL_ROLLBACK_TO, 1, err);
     if (rc == FLAMENCO_OK) {
-        fl_types_rollback(session_of(cx));
+        fl_rows_rollback(session_of(cx));
         rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
     }
     if (rc == FLAMENCO_OK)
@@ -229,7 +229,7 @@ static void end_transaction(flamenco_session *s, flamenco_cx *cx)
         if (fl_connection_run(s->db, "ROLLBACK;", &why) != FLAMENCO_OK)
             s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
     }
-    fl_types_rollback(s);
+    fl_rows_rollback(s);
     s->open = s->in_savepoint = 0;
     s->failed = 0;
     cx->txn = NULL;
@@ -347,7 +347,7 @@ static int32_t undo(flamenco_session *s, int32_t rc)
     s->err = NULL;
     fl_query q = fl_query_begin(s, FL_SQL_METHOD_UNDO);
     int32_t undone = fl_query_run(&q);
-    fl_types_rollback(s);
+    fl_rows_rollback(s);
     if (undone == FLAMENCO_OK) {
         q = fl_query_begin(s, FL_SQL_METHOD_KEEP);
         undone = fl_query_run(&q);

@@ -48,10 +48,11 @@ def main():
         child = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         guard = threading.Timer(LIMIT_S, child.kill)
         guard.start()
-        lines = []
+        lines, told = [], False
         for line in child.stdout:
             lines.append(line)
-            if "frozen saw" in line:  # the event of the manager's own start
+            if "frozen saw" in line and not told:  # the event of the manager's own start
+                told = True  # it sees another event at the stop, and a second signal would cut that short
                 child.send_signal(signal.SIGTERM)
         code = child.wait()
         guard.cancel()

@@ -15,7 +15,7 @@ OWN = {
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
     "persist-sqlite": {"libsqlite3.so.0"},
-    "compiler-js": {"libseccomp.so.2", "libjansson.so.4"},
+    "compiler-js": {"libcrypto.so.3"},
 }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: the mock manager, and farm-sim itself (environment variable FARM_SIM, else the one in build/)."""
+"""Fixtures: the mock manager, and farm-sim itself: environment variable FARM_SIM, else the one in the build folder that
+FLAMENCO_BUILD names, else in build/."""
 import os
 import pathlib
 import subprocess
@@ -11,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from mock_manager import MockManager  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("FARM_SIM", str(ROOT / "build/tools/farm-sim/farm-sim"))
+BUILD = pathlib.Path(os.environ.get("FLAMENCO_BUILD", "build"))
+BINARY = os.environ.get("FARM_SIM", str(ROOT / BUILD / "tools/farm-sim/farm-sim"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -99,7 +99,7 @@ static void on_asked(void *ctx, const fl_reply *reply)
     const char *uuid = json_string_value(json_object_get(json, "uuid"));
     const char *wanted = json_string_value(json_object_get(json, "status_requested"));
     if (reply->status == 200 && uuid && strlen(uuid) == 36) {
-        strcpy(c->task_id, uuid);
+        snprintf(c->task_id, sizeof c->task_id, "%s", uuid);
         c->step = 0;
         c->load->tasks_assigned++;
         fl_load_replenish(c->load);

@@ -101,6 +101,34 @@ static void update_changes_only_what_is_named(void **state)
     OK(f, task_get_key, key, &(flamenco_task){ .struct_size = (uint32_t)sizeof(flamenco_task) });
 }
 
+static void update_after_a_rollback_starts_from_the_stored_row(void **state)
+{
+    fixture *f = *state;
+    int64_t job = fixture_job(f, 50, 0, spec, 4);
+    for (int whole = 0; whole < 2; ++whole) {
+        fixture_next(f);
+        if (!whole)
+            assert_int_equal(f->db->savepoint(f->self, f->cx, &f->err), 0);
+        fixture_set_task(f, job, 1, FLAMENCO_TASK_COMPLETED);
+        flamenco_task task = fixture_read_task(f, job, 1);
+        if (!whole) {
+            assert_int_equal(f->db->rollback_to(f->self, f->cx, &f->err), 0);
+        } else {
+            f->db->rollback(f->self, f->cx);
+            fixture_begin(f);
+        }
+        /* Not read again: what the store remembers of it is not true any more. */
+        flamenco_job_counts counts = update(
+            f, task.key, (flamenco_task_update){ .set = FLAMENCO_TASK_SET_STATUS, .status = FLAMENCO_TASK_COMPLETED });
+        assert_int_equal(counts.counts[FLAMENCO_TASK_COMPLETED], 1);
+        assert_int_equal(counts.steps_completed, 3);
+        assert_int_equal(counts.made_runnable, 1);
+        fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    }
+    fixture_next(f);
+    assert_int_equal(fixture_check(f), 0);
+}
+
 static void steps_follow_the_status(void **state)
 {
     static const struct {
@@ -437,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(task_is_read_with_job_and_worker),
         TEST(update_changes_only_what_is_named),
+        TEST(update_after_a_rollback_starts_from_the_stored_row),
         TEST(steps_follow_the_status),
         TEST(list_of_tasks_is_ordered_filtered_and_paged),
         TEST(dependencies_are_listed),

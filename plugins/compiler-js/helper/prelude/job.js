@@ -180,7 +180,7 @@
                 nDeps += deps.length;
         }
         trail.length = 0;
-        native.job(own.jobID, own.name, own.jobType, own.priority, stringify(cleanMap(settings, 0)),
+        native.job(own.jobID, own.name, own.jobType, own.priority, stringify(topLevel(cleanMap, settings, 0)),
             stringify(textMap(metadata)), own.workerTagUUID, own.shamanCheckoutID, all.length, nDeps, steps);
         let buffer = new Int32(64);
         for (let i = 0; i < all.length; i++)

@@ -62,7 +62,7 @@
         return box.map;
     }
 
-    const boxText = (box) => (box.json !== null ? box.json : stringify(box.map === null ? null : cleanMap(box.map, 0)));
+    const boxText = (box) => (box.json !== null ? box.json : stringify(box.map === null ? null : topLevel(cleanMap, box.map, 0)));
 
     const commandHandler = handler("a command", ["name", "parameters", "totalStepCount"], {
         get(c, key) {

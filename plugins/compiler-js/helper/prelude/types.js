@@ -52,7 +52,7 @@
 
     function free(v, name) {
         trail[0] = name;
-        return clean(v, 1);
+        return topLevel(clean, v, 1);
     }
 
     function evalInfoOf(v, place) {
@@ -71,7 +71,7 @@
         __proto__: null,
         subtype: text,
         choices: choicesOf,
-        propargs: (v, place) => cleanMap(objectOf(v, place + ".propargs"), 0),
+        propargs: (v, place) => topLevel(cleanMap, objectOf(v, place + ".propargs"), 0),
         description: (v, place) => free(v, place + ".description"),
         label: (v, place) => free(v, place + ".label"),
         default: (v, place) => free(v, place + ".default"),

@@ -96,11 +96,23 @@
     const trail = [];
     const depthLimit = 200;
 
+    // Thrown from the depth, where the stack is too long to show the script's own line; topLevel() turns it into an error.
+    const fault = { text: "" };
+
     function unstorable(depth, problem) {
         let place = "";
         for (let i = 0; i < depth; i++)
             place += typeof trail[i] === "number" ? `[${trail[i]}]` : (place ? "." : "") + trail[i];
-        throw new TypeErrorType((place ? `value of "${place}": ` : "value: ") + problem);
+        fault.text = (place ? `value of "${place}": ` : "value: ") + problem;
+        throw fault;
+    }
+
+    function topLevel(convert, v, depth) {
+        try {
+            return convert(v, depth);
+        } catch (e) {
+            throw e === fault ? new TypeErrorType(fault.text) : e;
+        }
     }
 
     // The settings object of the job, while values share it instead of copying it (6.3), else null; and whether one did.
@@ -208,7 +220,7 @@
     function freeMap(v, name) {
         if (typeof v !== "object")
             throw new TypeErrorType(`${name} must be an object, not ${what(v)}`);
-        return cleanMap(v, 0);
+        return topLevel(cleanMap, v, 0);
     }
 
     // ---- Times ----
