@@ -349,6 +349,8 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_timers_stop(f->timers);
     if (f->executor != NULL)
         fl_executor_stop(f->executor, fl_monotonic_us() + 5 * SECOND_US);
+    if (f->publisher != NULL)
+        fl_publisher_drain(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->publisher != NULL)
