@@ -37,15 +37,16 @@ static void assert_tasks(outcome *o, const char *expected)
         json_array_foreach(args, k, arg)
         {
             const char *text = json_string_value(arg);
-            if (python) {
-                assert_contains(text, "import bpy");
-                assert_contains(text, "use_file_extension = True");
-                assert_contains(text, "use_overwrite = False");
-                assert_contains(text, "use_placeholder = False");
-                assert_null(strchr(text, '\n'));
-                json_array_set_new(args, k, json_string("<PY>"));
-            }
+            int program = python;
             python = text != NULL && strcmp(text, "--python-expr") == 0;
+            if (!program)
+                continue;
+            assert_contains(text, "import bpy");
+            assert_contains(text, "use_file_extension = True");
+            assert_contains(text, "use_overwrite = False");
+            assert_contains(text, "use_placeholder = False");
+            assert_null(strchr(text, '\n'));
+            json_array_set_new(args, k, json_string("<PY>"));
         }
     }
     assert_json(o->tasks, expected);

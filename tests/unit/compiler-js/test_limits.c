@@ -482,6 +482,7 @@ static void stopping_ends_running_and_waiting_calls(void **state)
     begin_call(&running, "endless");
     wait_until_it_runs(&running);
     begin_call(&waiting, "endless");
+    WAIT_UNTIL(waiting_calls() == 1);
     flamenco_error err = FLAMENCO_ERROR_INIT;
     assert_int_equal(r.plugin->stop(r.self, INT64_MAX, &err), FLAMENCO_OK);
     assert_int_equal(rig_helpers(), 0);
