@@ -86,28 +86,69 @@ prepare()
     build "$build_folder"
 }
 
-# Writes the key `listen` into the manager's own settings file, where the Settings page would write it.
-store_listen()
+# get_setting KEY: prints what the manager's own settings file says; nothing when it says nothing.
+get_setting()
 {
-    local new="$settings.new"
-    if [[ ! -e $settings ]]; then
-        printf '_meta:\n  version: 3\nlisten: "%s"\n' "$listen" >"$new" || return 1
-    elif grep -q '^listen:' "$settings"; then
-        sed "s|^listen:.*|listen: \"$listen\"|" "$settings" >"$new" || return 1
-    else
-        { cat "$settings" && printf 'listen: "%s"\n' "$listen"; } >"$new" || return 1
-    fi
-    mv "$new" "$settings"
+    local line value='' found=0
+    [[ -r $settings ]] || return 0
+    while IFS= read -r line || [[ -n $line ]]; do
+        if ((found)); then
+            [[ $line == ' '* ]] || break # the manager folds long values
+            value+=" ${line#"${line%%[! ]*}"}"
+        elif [[ $line == "$1:"* ]]; then
+            found=1
+            value=${line#*:}
+            value=${value#"${value%%[! ]*}"}
+        fi
+    done <"$settings"
+    case $value in
+    \'*\') value=${value:1:-1} value=${value//"''"/"'"} ;;
+    \"*\") value=${value:1:-1} ;;
+    esac
+    printf '%s' "$value"
+}
+
+# set_setting KEY VALUE: writes it into that file, where the Settings page would write it.
+set_setting()
+{
+    local line found=0 skipping=0 entry="$1: '${2//"'"/"''"}'"
+    {
+        if [[ -e $settings ]]; then
+            while IFS= read -r line || [[ -n $line ]]; do
+                if ((skipping)) && [[ $line == ' '* ]]; then
+                    continue
+                fi
+                skipping=0
+                if [[ $line == "$1:"* ]]; then
+                    line=$entry found=1 skipping=1
+                fi
+                printf '%s\n' "$line"
+            done <"$settings" || return 1
+        else
+            printf '_meta:\n  version: 3\n'
+        fi
+        ((found)) || printf '%s\n' "$entry"
+    } >"$settings.new" && mv "$settings.new" "$settings"
+}
+
+# The manager's files belong here, not beside the program in the build folder. Whoever chose another place keeps it.
+settle_storage()
+{
+    local place="$data/flamenco-manager-storage" now
+    now=$(get_setting local_manager_storage_path)
+    # Ours, but of the place where the checkout was before.
+    [[ $now != "$place" && $now == */.flamenco/flamenco-manager-storage && ! -d $now ]] && now=''
+    case $now in
+    '' | ./flamenco-manager-storage) set_setting local_manager_storage_path "$place" ;;
+    esac
 }
 
 # Sets host and port as this machine reaches the manager.
 find_address()
 {
-    local address=:8080
-    if [[ -r $settings ]]; then
-        address=$(sed -n 's/^listen:[[:blank:]]*//p' "$settings" | sed -n '1s/["'\'']//g;1s/[[:blank:]]*$//;1p')
-        [[ -n $address ]] || address=:8080
-    fi
+    local address
+    address=$(get_setting listen)
+    [[ -n $address ]] || address=:8080
     host=${address%:*}
     port=${address##*:}
     case $host in
@@ -116,26 +157,9 @@ find_address()
     esac
 }
 
-port_answers()
-{
-    (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null
-}
-
-# Asks the manager whether it is ready: the start-up is over, and what it needs works.
-is_ready()
-{
-    local line
-    exec 3<>"/dev/tcp/$host/$port" || return 1
-    printf 'GET /health/ready HTTP/1.0\r\n\r\n' >&3
-    IFS= read -r -t 2 line <&3 || line=''
-    exec 3<&- 3>&-
-    [[ $line == "HTTP/1."?" 200 "* ]]
-}
-
 manager_pid='' farm_pid='' stopping=0
 
-# Signals go to the children once each: they run in sessions of their own, so that the terminal's Ctrl-C reaches only this
-# script. (A manager that gets two signals gives up its orderly stop.)
+# Each signal goes on to the children once: a manager that gets two gives up its orderly stop.
 on_signal()
 {
     stopping=1
@@ -144,29 +168,6 @@ on_signal()
     elif [[ -n $manager_pid ]]; then
         kill -TERM "$manager_pid" 2>/dev/null
     fi
-}
-
-# start_child COMMAND...: runs it beside the script. It ends with the script, even when that one is killed.
-start_child()
-{
-    exec setsid setpriv --pdeathsig TERM -- "$@"
-}
-
-# Waits for a process to end, whatever signals come in between. Returns its exit code.
-await()
-{
-    local code
-    while :; do
-        wait "$1" 2>/dev/null # bash would tell of every killed child
-        code=$?
-        kill -0 "$1" 2>/dev/null || break
-    done
-    # Above 128 it may be the signal that ended the wait; bash still knows how the process ended.
-    if ((code > 128)); then
-        wait "$1" 2>/dev/null
-        code=$?
-    fi
-    return "$code"
 }
 
 stop_manager()
@@ -193,7 +194,7 @@ report_death()
 await_ready()
 {
     local end=$((SECONDS + 60)) code
-    until is_ready 2>/dev/null; do
+    until is_ready "$host" "$port"; do
         if ! kill -0 "$manager_pid" 2>/dev/null; then
             await "$manager_pid"
             code=$?
@@ -241,14 +242,15 @@ with_lock prepare || exit 1
 if ! mkdir -p "$data" || ! cd "$data"; then
     die "cannot use $data"
 fi
+settle_storage || die "cannot write $settings"
 if [[ -n $listen ]]; then
-    store_listen || die "cannot write $settings"
+    set_setting listen "$listen" || die "cannot write $settings"
 fi
 find_address
 url="http://$host:$port"
 [[ $host == *:* ]] && url="http://[$host]:$port"
 [[ $host == 127.0.0.1 ]] && url="http://localhost:$port"
-if port_answers; then
+if port_answers "$host" "$port"; then
     die "port $port is in use already, maybe by another manager. Choose another one: ./run.sh --port $((port + 1))"
 fi
 

@@ -29,7 +29,7 @@ typedef struct fl_effect {
         struct {
             flamenco_uuid job, task;
             flamenco_str text; /* in the batch's arena */
-            uint32_t state;    /* atomic, FL_LOG_* */
+            uint32_t state; /* atomic, FL_LOG_* */
         } log;
         flamenco_wake wake; /* task_type in the batch's arena */
         flamenco_touch touch;

@@ -81,11 +81,11 @@ struct flamenco {
     const struct fl_limit_settings *limits;
     const flamenco_str *origins; /* that CORS allows */
     size_t n_origins;
-    char version[64];          /* of the program */
+    char version[64]; /* of this build: the commit that it was made from */
     char reported_version[64]; /* what clients are told */
-    uint32_t ready;            /* atomic: 1 while requests are served */
-    int wake_fd;               /* an eventfd: wakes the main thread */
-    uint32_t wanted;           /* atomic, FL_WANT_*: what the main thread is to do */
+    uint32_t ready; /* atomic: 1 while requests are served */
+    int wake_fd; /* an eventfd: wakes the main thread */
+    uint32_t wanted; /* atomic, FL_WANT_*: what the main thread is to do */
 };
 
 #define FL_WANT_NOTHING 0u

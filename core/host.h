@@ -14,7 +14,7 @@ typedef struct fl_host {
     flamenco_host table; /* what the plugin gets; table.h points back here */
     struct flamenco *f;
     const char *name; /* of the instance, for log lines; borrowed */
-    void *owner;      /* the loader's instance; NULL for the core */
+    void *owner; /* the loader's instance; NULL for the core */
     fl_find_service find_service;
 } fl_host;
 

@@ -31,7 +31,7 @@
 #define BATCH_US 10000
 #define URLS_MAX 32u
 #define ANNOUNCE_WAIT_US 500000 /* of service between the shutdown event and its end */
-#define DEV_PORT "8081"         /* the web app's development server */
+#define DEV_PORT "8081" /* the web app's development server */
 
 void fl_manager_fail(struct flamenco *f, const char *reason)
 {

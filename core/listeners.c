@@ -39,7 +39,8 @@ void fl_listeners_destroy(fl_listeners *listeners)
     free(listeners);
 }
 
-int32_t fl_listeners_add(fl_listeners *listeners, const void *owner, uint64_t kinds, flamenco_on_event on_event, void *ctx)
+int32_t fl_listeners_add(fl_listeners *listeners, const void *owner, uint64_t kinds, flamenco_on_event on_event,
+                         void *ctx)
 {
     listener *l = malloc(sizeof(*l));
     if (l == NULL)

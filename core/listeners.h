@@ -14,7 +14,8 @@ fl_listeners *fl_listeners_create(void); /* NULL when memory is exhausted */
 void fl_listeners_destroy(fl_listeners *listeners);
 
 /* owner: the plugin instance, for remove. Returns 0 or NOMEM. [any] */
-int32_t fl_listeners_add(fl_listeners *listeners, const void *owner, uint64_t kinds, flamenco_on_event on_event, void *ctx);
+int32_t fl_listeners_add(fl_listeners *listeners, const void *owner, uint64_t kinds, flamenco_on_event on_event,
+                         void *ctx);
 /* Removes all of an owner; when it returns none of them runs or will be called. [main] */
 void fl_listeners_remove(fl_listeners *listeners, const void *owner);
 /* Calls those that want this kind. */

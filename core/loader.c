@@ -122,14 +122,7 @@ static int32_t configure(fl_instance *instance, const fl_loader_places *where, f
     flamenco_error err = FLAMENCO_ERROR_INIT;
     const fl_plugin_entry *entry = instance->entry;
     fl_host_init(&instance->host, instance->loader->f, entry->name, instance, find_service);
-    fl_settings_source source = { .instance = entry->name,
-                                  .member = entry->member->name,
-                                  .declared = instance->plugin.settings,
-                                  .node = entry->settings,
-                                  .file = entry->yaml_file,
-                                  .cwd = where->cwd,
-                                  .config = where->config };
-    int32_t rc = fl_settings_create(&source, problems, &instance->settings);
+    int32_t rc = fl_settings_create(&instance->plugin, entry, where->config, where->cwd, problems, &instance->settings);
     if (rc != FLAMENCO_OK)
         return rc;
     rc = instance->plugin.create(&instance->host.table, &instance->self, &err);
@@ -190,7 +183,8 @@ static int32_t load_all(fl_loader *loader, const fl_loader_places *where, fl_con
         fl_instance *instance = &loader->instances[loader->n_instances++];
         instance->loader = loader;
         instance->entry = entry;
-        int32_t one = fl_instance_open(instance, (const char *const *)loader->directories, loader->n_directories, problems);
+        int32_t one =
+            fl_instance_open(instance, (const char *const *)loader->directories, loader->n_directories, problems);
         if (one == FLAMENCO_OK)
             one = configure(instance, where, problems);
         rc = rc != FLAMENCO_OK ? rc : one;
@@ -411,9 +405,9 @@ fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index)
                              .services = instance->services };
 }
 
-void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_json *w)
+void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out)
 {
-    fl_settings_json(loader->instances[index].settings, w);
+    fl_settings_json(loader->instances[index].settings, out);
 }
 
 int32_t fl_loader_health(fl_loader *loader, size_t index, flamenco_error *err)

@@ -6,7 +6,6 @@
 #ifndef FL_LOADER_H
 #define FL_LOADER_H
 
-#include "core/base/json.h"
 #include "core/config/manager_yaml.h"
 #include "core/flamenco.h"
 
@@ -14,18 +13,18 @@ typedef struct fl_loader fl_loader;
 
 /* One loaded plugin, for people and for lists. Borrowed, valid as long as the loader. */
 typedef struct fl_plugin_info {
-    const char *name;      /* of the instance */
-    const char *member;    /* the member that it serves first */
+    const char *name; /* of the instance */
+    const char *member; /* the member that it serves first */
     const char *id, *version, *licence;
-    const char *file;      /* absolute path */
-    const char *services;  /* blank-separated ids */
+    const char *file; /* absolute path */
+    const char *services; /* blank-separated ids */
 } fl_plugin_info;
 
 /* What the loader must know of its surroundings. Borrowed. */
 typedef struct fl_loader_places {
     const struct fl_places *places;
     struct fl_config *config; /* for settings that live in the reference's file */
-    flamenco_str cwd;         /* absolute */
+    flamenco_str cwd; /* absolute */
 } fl_loader_places;
 
 /* Loads every enabled plugin of the file, checks the descriptors, reads the settings and calls create and configure.
@@ -51,7 +50,7 @@ size_t fl_loader_count(const fl_loader *loader);
 fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index);
 
 /* Writes the plugin's settings as a JSON array, secrets masked. [any] */
-void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_json *w);
+void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out);
 
 /* Asks the plugin whether it can work: 0, or its error. A plugin without the method is healthy. [worker] */
 int32_t fl_loader_health(fl_loader *loader, size_t index, flamenco_error *err);

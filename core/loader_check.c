@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-
 #define PROVIDES_AT_MOST 32u
 
 const fl_service *fl_service_find(const char *id)

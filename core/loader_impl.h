@@ -15,7 +15,7 @@
 typedef struct fl_provided {
     char *id;
     const fl_service *service; /* NULL: a third party's, passed on as it is */
-    void *table;               /* owned when service is set */
+    void *table; /* owned when service is set */
 } fl_provided;
 
 typedef struct fl_instance {

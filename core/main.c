@@ -106,7 +106,7 @@ static int32_t load_plugins(program *p)
 static void set_versions(program *p)
 {
     struct flamenco *f = &p->run.f;
-    snprintf(f->version, sizeof(f->version), "%s", FL_VERSION);
+    snprintf(f->version, sizeof(f->version), "%s", FL_GIT);
     flamenco_str reported = p->run.yaml->reported_version;
     if (reported.len > 0)
         snprintf(f->reported_version, sizeof(f->reported_version), "%.*s", FL_STR_ARGS(reported));
@@ -172,8 +172,8 @@ static void *watch_stop(void *arg)
     int signal = sigtimedwait(&set, NULL, &limit);
     if (__atomic_load_n(stopped, __ATOMIC_ACQUIRE))
         return NULL;
-    fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost" :
-                                     "leaving at once, nothing acknowledged is lost");
+    fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost"
+                                   : "leaving at once, nothing acknowledged is lost");
     _exit(1);
 }
 

@@ -26,7 +26,7 @@ struct fl_metrics {
     metric *first, **last;
     uint32_t count;
     uint64_t replies[STATUS_CLASSES]; /* atomic, by hundreds of the status; 0 = no answer */
-    uint64_t reply_us;                /* atomic, in all */
+    uint64_t reply_us; /* atomic, in all */
 };
 
 fl_metrics *fl_metrics_create(void)

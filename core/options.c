@@ -19,9 +19,12 @@ typedef struct option {
 
 static const option options[] = {
     { "config", TEXT, offsetof(fl_options, config), "FILE", "read FILE as manager.yaml" },
-    { "check-config", FLAG, offsetof(fl_options, check_config), NULL, "check both configuration files and all plugins, then quit" },
-    { "list-plugins", FLAG, offsetof(fl_options, list_plugins), NULL, "list the plugins that would be loaded, then quit" },
-    { "write-config", FLAG, offsetof(fl_options, write_config), NULL, "write flamenco-manager.yaml with all its settings, then quit" },
+    { "check-config", FLAG, offsetof(fl_options, check_config), NULL,
+      "check both configuration files and all plugins, then quit" },
+    { "list-plugins", FLAG, offsetof(fl_options, list_plugins), NULL,
+      "list the plugins that would be loaded, then quit" },
+    { "write-config", FLAG, offsetof(fl_options, write_config), NULL,
+      "write flamenco-manager.yaml with all its settings, then quit" },
     { "setup-assistant", FLAG, offsetof(fl_options, setup_assistant), NULL, "start as if for the first time" },
     { "log-format", FORMAT, offsetof(fl_options, log_json), "text|json", "form of the log lines" },
     { "quiet", FLAG, offsetof(fl_options, quiet), NULL, "log warnings and errors only" },
@@ -37,9 +40,11 @@ static const option options[] = {
 void fl_options_usage(int to_stderr)
 {
     FILE *out = to_stderr ? stderr : stdout;
-    fprintf(out, "usage: flamenco-manager [OPTION]...\n\n"
-                 "Serves a Flamenco render farm. Settings are read from flamenco-manager.yaml in the working directory, and\n"
-                 "from manager.yaml, which also says which plugins are loaded.\n\n");
+    fprintf(
+        out,
+        "usage: flamenco-manager [OPTION]...\n\n"
+        "Serves a Flamenco render farm. Settings are read from flamenco-manager.yaml in the working directory, and\n"
+        "from manager.yaml, which also says which plugins are loaded.\n\n");
     for (size_t i = 0; i < OPTIONS; ++i) {
         char name[64];
         if (options[i].doc == NULL)

@@ -8,7 +8,8 @@
 
 #include "core/base/str.h"
 
-static size_t add_url(fl_arena *arena, const char *scheme, const char *host, flamenco_str port, flamenco_str *out, size_t n)
+static size_t add_url(fl_arena *arena, const char *scheme, const char *host, flamenco_str port, flamenco_str *out,
+                      size_t n)
 {
     int is_v6 = strchr(host, ':') != NULL && host[0] != '[';
     out[n] = fl_arena_printf(arena, "%s://%s%s%s:%.*s/", scheme, is_v6 ? "[" : "", host, is_v6 ? "]" : "",

@@ -13,8 +13,8 @@
 #include "core/touches.h"
 
 #define BUCKETS 4096u
-#define RECENT 64u      /* wake-ups of workers that are remembered, for fl_parked_add */
-#define AT_ONCE 128u    /* steps that are tried again at one time */
+#define RECENT 64u /* wake-ups of workers that are remembered, for fl_parked_add */
+#define AT_ONCE 128u /* steps that are tried again at one time */
 
 enum { FREE = 0, WAITING, CHECKING, RUNNING };
 
@@ -26,11 +26,11 @@ struct fl_parked {
     uint64_t count, next_order;
     uint64_t wakes; /* atomic */
     flamenco_uuid recent[RECENT]; /* the worker of wake-up n stands at n % RECENT; none for tasks */
-    uint64_t round;   /* of wake-ups for tasks; a step whose `tried` is less has not been tried since */
-    uint64_t wanted;  /* tasks that may still be had */
-    uint64_t trying;  /* steps under way for them */
-    int any_type;     /* wanted tasks are of several types */
-    char type[256];   /* theirs otherwise */
+    uint64_t round; /* of wake-ups for tasks; a step whose `tried` is less has not been tried since */
+    uint64_t wanted; /* tasks that may still be had */
+    uint64_t trying; /* steps under way for them */
+    int any_type; /* wanted tasks are of several types */
+    char type[256]; /* theirs otherwise */
     int draining;
 };
 

@@ -27,7 +27,7 @@ typedef struct job {
     fl_step step;
     struct fl_periodic *owner;
     int64_t first_us, then_us; /* 0 = never */
-    int more;                  /* the last run left something over: go on at once */
+    int more; /* the last run left something over: go on at once */
 } job;
 
 enum { PARKED, TIMEOUTS, SLEEP, CHECK, JOBS };
@@ -79,8 +79,8 @@ static int32_t time_out_tasks(fl_cx *cx, job *j, int64_t timeout_us, flamenco_er
     found_tasks *found = fl_arena_alloc(cx->arena, sizeof(*found));
     if (found == NULL)
         return FLAMENCO_E_NOMEM;
-    int32_t rc = flamenco_persist_tasks_timed_out(&cx->f->persist, &cx->pub, cx->pub.now_us - timeout_us, keep_task, found,
-                                                  err);
+    int32_t rc =
+        flamenco_persist_tasks_timed_out(&cx->f->persist, &cx->pub, cx->pub.now_us - timeout_us, keep_task, found, err);
     for (size_t i = 0; rc == FLAMENCO_OK && i < found->n; ++i) {
         flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
         rc = flamenco_persist_task_get_key(&cx->f->persist, &cx->pub, found->rows[i].key, &task, err);

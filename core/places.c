@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #ifndef FL_INSTALLED_YAML
-#error "FL_INSTALLED_YAML, the place of manager.yaml below the prefix, is set by the build"
+#error "FL_INSTALLED_YAML, the place of manager.yaml, absolute or below the prefix, is set by the build"
 #endif
 
 /* Cuts the last component. Returns 0 when there is none left. */
@@ -48,8 +48,9 @@ int32_t fl_places_find(fl_places *out, flamenco_error *err)
     if (in_core && is_directory(beside))
         memcpy(out->build_root, up, sizeof(out->build_root));
     memcpy(out->prefix, up, sizeof(out->prefix));
-    if (snprintf(out->manager_yaml, sizeof(out->manager_yaml), "%s/" FL_INSTALLED_YAML, up) >=
-        (int)sizeof(out->manager_yaml))
+    int below_prefix = FL_INSTALLED_YAML[0] != '/';
+    if (snprintf(out->manager_yaml, sizeof(out->manager_yaml), "%s%s%s", below_prefix ? up : "",
+                 below_prefix ? "/" : "", FL_INSTALLED_YAML) >= (int)sizeof(out->manager_yaml))
         return flamenco_fail(err, FLAMENCO_E_IO, "the installation's path is too long");
     return FLAMENCO_OK;
 }

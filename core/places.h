@@ -10,11 +10,11 @@
 #include "flamenco/plugin.h"
 
 typedef struct fl_places {
-    char program[PATH_MAX];    /* absolute path of the running program */
-    char directory[PATH_MAX];  /* its directory */
+    char program[PATH_MAX]; /* absolute path of the running program */
+    char directory[PATH_MAX]; /* its directory */
     char build_root[PATH_MAX]; /* of the build tree; empty when installed */
-    char prefix[PATH_MAX];     /* of the installation */
-    char cwd[PATH_MAX];        /* working directory */
+    char prefix[PATH_MAX]; /* of the installation */
+    char cwd[PATH_MAX]; /* working directory */
     char manager_yaml[PATH_MAX]; /* the installed one */
 } fl_places;
 

@@ -8,16 +8,18 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/api/events.h"
 #include "core/base/log.h"
+#include "core/base/uuid.h"
 #include "core/listeners.h"
 #include "core/parked.h"
 #include "core/touches.h"
 #include "core/workpool.h"
 
 #define QUEUED_AT_MOST 4u
-#define LANES 4u
+#define LANES_MAX 4u
 #define LANE_KEY UINT64_C(0x6c6f676c616e6500) /* order keys of the lanes, apart from anybody else's */
 #define LANE_JOBS_AT_MOST 256u
 #define LOG_WAIT_US 1000000
@@ -32,7 +34,8 @@ struct fl_publisher {
     uint32_t queued;
     int stopping;
     uint64_t next_seq;
-    uint32_t lane_jobs;  /* atomic: log appends under way */
+    uint32_t lanes; /* one for two cores: each lane costs a wake-up per batch */
+    uint32_t lane_jobs; /* atomic: log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
 };
@@ -100,9 +103,9 @@ static void latch_wait(latch *l, int64_t us)
     pthread_mutex_unlock(&l->lock);
 }
 
-static uint32_t lane_of(const flamenco_uuid *task)
+static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task)
 {
-    return task->b[15] % LANES; /* the last byte is random in every version */
+    return task->b[15] % publisher->lanes; /* the last byte is random in every version */
 }
 
 /* Counts a log that was not written; says so once a minute. */
@@ -117,19 +120,55 @@ static void log_failed(fl_publisher *publisher, const char *text)
         fl_error("publisher", "task logs cannot be written (%llu so far): %s", (unsigned long long)failed, text);
 }
 
+/* The next log effect of this lane from `e` on; NULL: there is none. */
+static fl_effect *next_of_lane(const lane_job *job, fl_effect *e)
+{
+    while (e != NULL && (e->kind != FL_EFFECT_LOG || lane_of(job->publisher, &e->log.task) != job->lane))
+        e = e->next;
+    return e;
+}
+
+/* Adds a text to what is written together, with the newline that the log would add. */
+static void join_text(fl_buf *joined, flamenco_str text)
+{
+    if (text.len == 0)
+        return;
+    fl_buf_add_str(joined, text);
+    if (text.ptr[text.len - 1] != '\n')
+        fl_buf_add_char(joined, '\n');
+}
+
+/* Appends what stands for one task in a row by one call: a step often logs two or three lines. Returns the next effect. */
+static fl_effect *append_row(fl_cx *cx, const lane_job *job, fl_effect *first, fl_buf *joined)
+{
+    flamenco_error failure = FLAMENCO_ERROR_INIT;
+    fl_effect *end = next_of_lane(job, first->next);
+    flamenco_str text = first->log.text;
+    joined->len = 0;
+    if (end != NULL && fl_uuid_equal(&end->log.task, &first->log.task)) {
+        join_text(joined, first->log.text);
+        for (; end != NULL && fl_uuid_equal(&end->log.task, &first->log.task); end = next_of_lane(job, end->next))
+            join_text(joined, end->log.text);
+        text = fl_buf_str(joined);
+    }
+    int32_t rc = joined->failed ? flamenco_fail(&failure, FLAMENCO_E_NOMEM, "memory is exhausted")
+                                : flamenco_log_storage_append(&cx->f->log_storage, &first->log.job, &first->log.task,
+                                                              text, &failure);
+    for (fl_effect *e = first; e != end; e = next_of_lane(job, e->next))
+        __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
+    if (rc != FLAMENCO_OK)
+        log_failed(job->publisher, failure.text);
+    return end;
+}
+
 static int32_t run_lane(fl_cx *cx, fl_step *step, flamenco_error *err)
 {
     (void)err;
-    lane_job *job = (lane_job *)(void *)step;
-    for (fl_effect *e = job->batch->first; e != NULL; e = e->next) {
-        if (e->kind != FL_EFFECT_LOG || lane_of(&e->log.task) != job->lane)
-            continue;
-        flamenco_error failure = FLAMENCO_ERROR_INIT;
-        int32_t rc = flamenco_log_storage_append(&cx->f->log_storage, &e->log.job, &e->log.task, e->log.text, &failure);
-        __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
-        if (rc != FLAMENCO_OK)
-            log_failed(job->publisher, failure.text);
-    }
+    const lane_job *job = (lane_job *)(void *)step;
+    fl_buf joined = { 0 };
+    for (fl_effect *e = next_of_lane(job, job->batch->first); e != NULL;)
+        e = append_row(cx, job, e, &joined);
+    fl_buf_fini(&joined);
     return FLAMENCO_OK;
 }
 
@@ -145,7 +184,9 @@ static void lane_done(fl_step *step, int32_t result, const flamenco_error *err)
     free(job);
 }
 
-static const fl_step_ops lane_ops = { .name = "task-log", .kind = FLAMENCO_STEP_WORK, .run = run_lane, .done = lane_done };
+static const fl_step_ops lane_ops = {
+    .name = "task-log", .kind = FLAMENCO_STEP_WORK, .run = run_lane, .done = lane_done
+};
 
 static void start_lane(fl_publisher *publisher, fl_batch *batch, latch *l, uint32_t lane)
 {
@@ -174,9 +215,9 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
     uint32_t lanes = 0, count = 0;
     for (fl_effect *e = batch->first; e != NULL; e = e->next) {
         if (e->kind == FL_EFFECT_LOG)
-            lanes |= 1u << lane_of(&e->log.task);
+            lanes |= 1u << lane_of(publisher, &e->log.task);
     }
-    for (uint32_t lane = 0; lane < LANES; ++lane)
+    for (uint32_t lane = 0; lane < publisher->lanes; ++lane)
         count += (lanes >> lane) & 1u;
     if (count == 0)
         return;
@@ -185,7 +226,7 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
         log_failed(publisher, "memory is exhausted");
         return;
     }
-    for (uint32_t lane = 0; lane < LANES; ++lane) {
+    for (uint32_t lane = 0; lane < publisher->lanes; ++lane) {
         if ((lanes >> lane) & 1u)
             start_lane(publisher, batch, l, lane);
     }
@@ -260,6 +301,7 @@ static void work_off(fl_publisher *publisher, fl_batch *batch)
 static void *publisher_main(void *arg)
 {
     fl_publisher *publisher = arg;
+    (void)pthread_setname_np(pthread_self(), "publisher");
     pthread_mutex_lock(&publisher->lock);
     for (;;) {
         while (publisher->first == NULL && !publisher->stopping)
@@ -285,6 +327,8 @@ int32_t fl_publisher_start(struct flamenco *f, fl_publisher **out, flamenco_erro
     fl_publisher *publisher = calloc(1, sizeof(*publisher));
     if (publisher == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the publisher");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    publisher->lanes = cores >= 2 * (long)LANES_MAX ? LANES_MAX : cores >= 4 ? (uint32_t)cores / 2 : 1;
     publisher->f = f;
     publisher->last = &publisher->first;
     pthread_mutex_init(&publisher->lock, NULL);

@@ -9,7 +9,7 @@
 #include "core/cx.h"
 
 /* What run() may return beside 0, FLAMENCO_AGAIN (run once more, behind everything that waits) and errors. */
-#define FL_STEP_PARK 2     /* nothing to say yet: wait for a wake-up (parked.h); what this run changed is kept */
+#define FL_STEP_PARK 2 /* nothing to say yet: wait for a wake-up (parked.h); what this run changed is kept */
 #define FL_STEP_ROLLBACK 3 /* done, but what this run changed is undone */
 
 struct fl_step;
@@ -38,7 +38,7 @@ typedef struct fl_park {
     flamenco_uuid worker;
     int64_t worker_key;
     flamenco_str task_types; /* joined by commas; valid as long as the step */
-    int64_t hold_us;         /* how long it may wait in all */
+    int64_t hold_us; /* how long it may wait in all */
     /* parked.c's own. */
     uint32_t state;
     int64_t hold_until_us; /* by the clock service's monotonic time */
@@ -51,8 +51,8 @@ typedef struct fl_step {
     const fl_step_ops *ops;
     fl_arena *arena; /* for row texts; NULL: one is made for each run */
     int64_t deadline_us; /* system's monotonic clock; 0 = the executor sets its default */
-    uint32_t cancelled;  /* atomic */
-    uint64_t order_key;  /* WORK */
+    uint32_t cancelled; /* atomic */
+    uint64_t order_key; /* WORK */
     flamenco_str request_id;
     uint64_t cursor[4]; /* how far a chain of runs has come; put back when its commit fails */
     fl_park park;

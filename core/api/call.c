@@ -191,7 +191,8 @@ static int32_t read_worker(fl_call *call)
 {
     memset(&call->worker, 0, sizeof(call->worker));
     call->worker.struct_size = (uint32_t)sizeof(call->worker);
-    int32_t rc = flamenco_persist_worker_get(&call->f->persist, &call->cx->pub, &call->worker_uuid, &call->worker, call->err);
+    int32_t rc =
+        flamenco_persist_worker_get(&call->f->persist, &call->cx->pub, &call->worker_uuid, &call->worker, call->err);
     if (rc != FLAMENCO_E_NOT_FOUND)
         return rc;
     fl_reply_error(&call->reply, 403, "unknown worker or wrong secret");
@@ -324,11 +325,15 @@ void fl_call_gone(struct flamenco *f, fl_http_request *http)
 
 /* ---- Steps --------------------------------------------------------------------------------------------------------- */
 
-static const fl_step_ops decode_ops = { .name = "decode", .kind = FLAMENCO_STEP_WORK, .run = run_decode, .done = decode_done };
+static const fl_step_ops decode_ops = {
+    .name = "decode", .kind = FLAMENCO_STEP_WORK, .run = run_decode, .done = decode_done
+};
 static const fl_step_ops prepare_ops = {
     .name = "prepare", .kind = FLAMENCO_STEP_WORK, .run = run_prepare, .done = prepare_done
 };
-static const fl_step_ops finish_ops = { .name = "finish", .kind = FLAMENCO_STEP_WORK, .run = run_finish, .done = finish_done };
+static const fl_step_ops finish_ops = {
+    .name = "finish", .kind = FLAMENCO_STEP_WORK, .run = run_finish, .done = finish_done
+};
 static const fl_step_ops read_ops = { .name = "read",
                                       .kind = FLAMENCO_STEP_READ,
                                       .run = run_handler,
@@ -376,7 +381,8 @@ static void refuse_credentials(fl_call *call)
 {
     char uuid[37];
     fl_uuid_format(&call->worker_uuid, uuid);
-    fl_warn("api", "worker %s at %.*s: unknown worker or wrong secret; delete its credentials file to let it register anew",
+    fl_warn("api",
+            "worker %s at %.*s: unknown worker or wrong secret; delete its credentials file to let it register anew",
             uuid, FL_STR_ARGS(fl_http_request_remote(call->http)));
     refuse_and_send(call, 403, "unknown worker or wrong secret", 1);
 }
@@ -475,6 +481,21 @@ static void after_credentials(fl_call *call, int may_compress)
 
 /* ---- Begin ------------------------------------------------------------------------------------------------------------ */
 
+/* The document's three limits are the defaults of three settings. */
+uint64_t fl_call_body_limit(const struct flamenco *f, const api_operation *op)
+{
+    switch (op->body_limit) {
+    case UINT64_C(16) << 20:
+        return (uint64_t)f->http_settings->body_json_bytes;
+    case UINT64_C(128) << 20:
+        return (uint64_t)f->http_settings->body_job_bytes;
+    case UINT64_C(25) << 20:
+        return (uint64_t)f->http_settings->body_image_bytes;
+    default:
+        return op->body_limit;
+    }
+}
+
 void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_match *match)
 {
     fl_arena *arena = fl_http_request_arena(http);
@@ -492,12 +513,14 @@ void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_mat
     call->begun_us = fl_monotonic_us();
     call->step.arena = arena;
     call->step.request_id = fl_http_request_id(http);
+    /* Of the whole request: the work pool has a limit of its own for steps that bring none. */
+    call->step.deadline_us = call->begun_us + f->limits->request_timeout_us;
     fl_http_request_set_user(http, call, destroy_call);
-    uint64_t body_len = fl_http_request_body(http).len;
-    if (call->op->body_limit != 0 && body_len > call->op->body_limit) {
+    uint64_t body_len = fl_http_request_body(http).len, limit = fl_call_body_limit(f, call->op);
+    if (limit != 0 && body_len > limit) {
         char text[128];
         snprintf(text, sizeof(text), "the body has %llu bytes, at most %llu are allowed", (unsigned long long)body_len,
-                 (unsigned long long)call->op->body_limit);
+                 (unsigned long long)limit);
         refuse_and_send(call, 413, text, 0);
     } else if (body_len > DECODE_INLINE_MAX && call->op->has_body) {
         *kept = *match;

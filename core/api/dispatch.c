@@ -205,9 +205,9 @@ uint64_t fl_dispatch_body_limit(void *ctx, flamenco_str method, flamenco_str pat
     fl_arena *arena = fl_arena_create(1024);
     api_match match;
     if (arena != NULL && api_route(method, path, arena, &match) == FLAMENCO_OK && match.status == 200) {
-        const api_operation *op = api_operation_get(match.operation);
-        if (op->body_limit != 0)
-            least = op->body_limit;
+        uint64_t limit = fl_call_body_limit(f, api_operation_get(match.operation));
+        if (limit != 0)
+            least = limit;
     }
     fl_arena_destroy(arena);
     return least;

@@ -218,8 +218,8 @@ static int32_t insert_job(fl_call *call, const submission *s, const api_submitte
     int32_t rc = find_tag(call, s->head.worker_tag, &tag);
     if (rc != FLAMENCO_OK)
         return rc;
-    uint32_t status = body->initial_status != API_JOB_STATUS_NONE ? fl_from_api_job_status(body->initial_status) :
-                                                                     FLAMENCO_JOB_QUEUED;
+    uint32_t status = body->initial_status != API_JOB_STATUS_NONE ? fl_from_api_job_status(body->initial_status)
+                                                                  : FLAMENCO_JOB_QUEUED;
     flamenco_job row = { .struct_size = (uint32_t)sizeof(row),
                          .status = status,
                          .uuid = s->head.uuid,

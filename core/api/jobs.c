@@ -55,8 +55,8 @@ int32_t fl_fetch_jobs(fl_call *call, const api_fetch_jobs_in *in)
     fl_json_key(w, "jobs");
     fl_json_array_begin(w);
     int partial = fl_page_is_partial(&page);
-    int32_t rc = flamenco_persist_jobs_list(&call->f->persist, &call->cx->pub, &page, write_job, w, partial ? &total : NULL,
-                                            call->err);
+    int32_t rc = flamenco_persist_jobs_list(&call->f->persist, &call->cx->pub, &page, write_job, w,
+                                            partial ? &total : NULL, call->err);
     if (rc != FLAMENCO_OK)
         return rc;
     fl_json_array_end(w);

@@ -17,7 +17,8 @@ static void set_order(flamenco_page *page, uint32_t order_by, const uint32_t *or
     page->descending = (order_by - 1) % 2;
 }
 
-static flamenco_page make_page(uint8_t has_limit, int64_t limit, uint8_t has_offset, int64_t offset, int64_t updated_after)
+static flamenco_page make_page(uint8_t has_limit, int64_t limit, uint8_t has_offset, int64_t offset,
+                               int64_t updated_after)
 {
     flamenco_page page = fl_page_all();
     if (has_limit)

@@ -44,8 +44,8 @@ static int32_t check_own(const flamenco_http_route *route, flamenco_error *err)
     static const char *const own[] = { OWN_PREFIXES };
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); ++i) {
         if (fl_str_starts(flamenco_text(route->prefix), own[i]) && strcmp(route->prefix, "/api/v3/swagger-ui/") != 0)
-            return flamenco_fail(err, FLAMENCO_E_CONFLICT, "http_routes: a plugin wants to serve %s, which is the manager's",
-                                 route->prefix);
+            return flamenco_fail(err, FLAMENCO_E_CONFLICT,
+                                 "http_routes: a plugin wants to serve %s, which is the manager's", route->prefix);
     }
     return FLAMENCO_OK;
 }
@@ -152,8 +152,8 @@ static int32_t answer_file(void *r, uint32_t status, const char *content_type, i
     return FLAMENCO_OK;
 }
 
-int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http, fl_reply *reply,
-                               flamenco_error *err)
+int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http,
+                               fl_reply *reply, flamenco_error *err)
 {
     exchange x = { .cx = cx, .http = http, .reply = reply };
     flamenco_http_request request = { .struct_size = (uint32_t)sizeof(request),

@@ -4,6 +4,7 @@
 #include "core/api/request.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/config/manager_yaml.h"
 #include "core/http/cors.h"
 
 #define GZIP_ABOVE 1024u
@@ -63,7 +64,7 @@ void fl_send(struct flamenco *f, fl_http_request *http, fl_reply *reply, int may
     if (is_json(reply) && wants_pretty(http, arena))
         indent(reply);
     if (reply->body.len > 0) {
-        out.body = take_body(http, reply, may_compress, &out.flags);
+        out.body = take_body(http, reply, may_compress && f->http_settings->gzip, &out.flags);
         if (out.body == NULL) {
             fl_reply_fini(reply);
             fl_http_drop(http);

@@ -76,7 +76,8 @@ int32_t fl_fetch_task(fl_call *call, const api_fetch_task_in *in)
     task.steps_completed = row.steps_completed;
     task.steps_total = row.steps_total;
     if (row.worker_key != 0)
-        task.worker = (api_task_worker){ fl_call_uuid_text(call, &row.worker_uuid), row.worker_name, row.worker_address };
+        task.worker =
+            (api_task_worker){ fl_call_uuid_text(call, &row.worker_uuid), row.worker_name, row.worker_address };
     task.failed_by_workers = (api_task_worker_array){ failed.rows, failed.count };
     return api_fetch_task_200(&call->reply, &task);
 }
@@ -86,9 +87,9 @@ int32_t fl_set_task_status(fl_call *call, const api_set_task_status_in *in)
     flamenco_uuid uuid;
     flamenco_task task;
     uint32_t to = fl_from_api_task_status(in->body.status);
-    if (fl_uuid_parse(in->task_id, &uuid) != FLAMENCO_OK)
-        return fl_call_refuse(call, 404, "there is no task %.*s", FL_STR_ARGS(in->task_id));
-    int32_t rc = get_task(call, in->task_id, &uuid, &task);
+    int32_t rc = fl_call_uuid(call, "the task id", in->task_id, &uuid);
+    if (rc == FLAMENCO_OK)
+        rc = get_task(call, in->task_id, &uuid, &task);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_str reason = in->body.reason.ptr != NULL ? in->body.reason : FL_STR("");
@@ -133,8 +134,8 @@ int32_t fl_finish_fetch_task_log_info(fl_call *call, const api_fetch_task_log_in
     (void)in;
     const log_place *place = call->state;
     flamenco_log_info info = { .struct_size = (uint32_t)sizeof(info) };
-    int32_t rc = flamenco_log_storage_info(&call->f->log_storage, &call->cx->pub, &place->job, &place->task, &info,
-                                           call->err);
+    int32_t rc =
+        flamenco_log_storage_info(&call->f->log_storage, &call->cx->pub, &place->job, &place->task, &info, call->err);
     if (rc == FLAMENCO_E_NOT_FOUND)
         return api_fetch_task_log_info_204(&call->reply);
     if (rc != FLAMENCO_OK)

@@ -119,8 +119,9 @@ int32_t fl_sign_on(fl_call *call, const api_sign_on_in *in)
     row->last_good_status = FLAMENCO_WORKER_NONE;
     if (row->task_types.ptr == NULL)
         return FLAMENCO_E_NOMEM;
-    int32_t rc = update_worker(call, row, FLAMENCO_WORKER_SET_STATUS | FLAMENCO_WORKER_SET_SIGN_ON |
-                                              FLAMENCO_WORKER_SET_LAST_GOOD | FLAMENCO_WORKER_SET_SEEN);
+    int32_t rc = update_worker(call, row,
+                               FLAMENCO_WORKER_SET_STATUS | FLAMENCO_WORKER_SET_SIGN_ON |
+                                   FLAMENCO_WORKER_SET_LAST_GOOD | FLAMENCO_WORKER_SET_SEEN);
     if (rc == FLAMENCO_OK)
         rc = status_after_sign_on(call, row, &next);
     if (rc == FLAMENCO_OK)
@@ -152,8 +153,8 @@ int32_t fl_sign_off(fl_call *call, const api_sign_off_in *in)
         row->requested = previous;
         row->lazy = 0;
     }
-    int32_t rc = update_worker(call, row, FLAMENCO_WORKER_SET_STATUS | FLAMENCO_WORKER_SET_REQUEST |
-                                              FLAMENCO_WORKER_SET_SEEN);
+    int32_t rc =
+        update_worker(call, row, FLAMENCO_WORKER_SET_STATUS | FLAMENCO_WORKER_SET_REQUEST | FLAMENCO_WORKER_SET_SEEN);
     if (rc == FLAMENCO_OK)
         rc = return_tasks(call, row, FL_STR("the worker signed off"));
     if (rc == FLAMENCO_OK)
@@ -189,8 +190,9 @@ int32_t fl_worker_state_changed(fl_call *call, const api_worker_state_changed_in
         row->requested = FLAMENCO_WORKER_NONE;
         row->lazy = 0;
     }
-    int32_t rc = update_worker(call, row, FLAMENCO_WORKER_SET_STATUS | FLAMENCO_WORKER_SET_REQUEST |
-                                              FLAMENCO_WORKER_SET_LAST_GOOD | FLAMENCO_WORKER_SET_SEEN);
+    int32_t rc = update_worker(call, row,
+                               FLAMENCO_WORKER_SET_STATUS | FLAMENCO_WORKER_SET_REQUEST |
+                                   FLAMENCO_WORKER_SET_LAST_GOOD | FLAMENCO_WORKER_SET_SEEN);
     if (rc == FLAMENCO_OK && previous == FLAMENCO_WORKER_AWAKE && row->status != FLAMENCO_WORKER_AWAKE) {
         flamenco_str uuid = fl_call_uuid_text(call, &row->uuid);
         flamenco_str reason =

@@ -32,8 +32,7 @@ static int32_t forgive_timeout(fl_call *call)
 static int32_t expand_commands(fl_call *call, flamenco_str commands, flamenco_str *out)
 {
     const fl_config_snapshot *config = fl_config_current(call->f->config);
-    int32_t rc = fl_variables_expand_commands(config->variables, call->arena, call->worker.platform, commands,
-                                              out);
+    int32_t rc = fl_variables_expand_commands(config->variables, call->arena, call->worker.platform, commands, out);
     fl_config_unref(config);
     /* Whatever it is, the store is not to blame: it must not be tried again as if it were. */
     if (rc != FLAMENCO_OK && rc != FLAMENCO_E_NOMEM)
@@ -100,8 +99,8 @@ int32_t fl_schedule_task(fl_call *call, const api_schedule_task_in *in)
         return rc;
     if (row->status != FLAMENCO_WORKER_AWAKE)
         return api_schedule_task_409(&call->reply, "the worker is %s, only an awake one gets tasks",
-                                     row->status == FLAMENCO_WORKER_NONE ? "not signed on" :
-                                                                           flamenco_worker_status_text(row->status));
+                                     row->status == FLAMENCO_WORKER_NONE ? "not signed on"
+                                                                         : flamenco_worker_status_text(row->status));
     flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
     rc = flamenco_task_scheduler_pick(&call->f->task_scheduler, &call->cx->pub, row, &task, call->err);
     if (rc == FLAMENCO_E_NOT_FOUND)
@@ -185,9 +184,10 @@ static int32_t change_status(fl_call *call, const api_task_update *body, flamenc
     if (body->has_activity)
         activity = body->activity.ptr != NULL ? body->activity : FL_STR("");
     if (to == FLAMENCO_TASK_FAILED)
-        return flamenco_state_machine_task_failed(&call->f->state_machine, &call->cx->pub, task, &call->worker, activity,
+        return flamenco_state_machine_task_failed(&call->f->state_machine, &call->cx->pub, task, &call->worker,
+                                                  activity, call->err);
+    return flamenco_state_machine_task_set_status(&call->f->state_machine, &call->cx->pub, task, to, activity,
                                                   call->err);
-    return flamenco_state_machine_task_set_status(&call->f->state_machine, &call->cx->pub, task, to, activity, call->err);
 }
 
 int32_t fl_task_update(fl_call *call, const api_task_update_in *in)
@@ -199,8 +199,8 @@ int32_t fl_task_update(fl_call *call, const api_task_update_in *in)
     int32_t rc = check_update(call, in, &task);
     if (rc != FLAMENCO_OK)
         return rc;
-    int status_changes = body->task_status != API_TASK_STATUS_NONE &&
-                         fl_from_api_task_status(body->task_status) != task.status;
+    int status_changes =
+        body->task_status != API_TASK_STATUS_NONE && fl_from_api_task_status(body->task_status) != task.status;
     if (body->has_log)
         rc = host->task_log(&call->cx->pub, &task.job_uuid, &task.uuid, 0, body->log);
     if (rc == FLAMENCO_OK && body->has_activity && !status_changes)
@@ -255,8 +255,8 @@ int32_t fl_may_worker_run(fl_call *call, const api_may_worker_run_in *in)
     out.may_keep_running = reason == NULL;
     if (reason != NULL) {
         int names_status = reason[strlen(reason) - 1] == ' ';
-        out.reason = fl_arena_printf(call->arena, "%s%s", reason,
-                                     names_status ? flamenco_task_status_text(task.status) : "");
+        out.reason =
+            fl_arena_printf(call->arena, "%s%s", reason, names_status ? flamenco_task_status_text(task.status) : "");
     } else {
         rc = call->cx->pub.host->touch(&call->cx->pub, FLAMENCO_TOUCH_TASK, task.key);
     }

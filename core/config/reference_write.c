@@ -148,12 +148,13 @@ static void write_scalar(fl_buf *out, const fl_reference *ref, int field)
 
 static void write_indent(fl_buf *out, const char *lead, int depth)
 {
-    fl_buf_add_text(out, lead);
+    fl_buf_add_text(out, lead != NULL ? lead : "");
     for (int i = 0; i < depth; ++i)
         fl_buf_add_text(out, "  ");
 }
 
-/* Writes one field, opening the groups that the last field was not in. lead: in front of every line. */
+/* Writes one field, opening the groups that the last field was not in. lead: in front of every line, NULL = none; with
+ * one, a comment tells what the field means. */
 static void write_field(fl_buf *out, const fl_reference *ref, int field, const char *last, const char *lead)
 {
     const char *key = fl_reference_fields[field].key, *rest = key;
@@ -169,6 +170,10 @@ static void write_field(fl_buf *out, const fl_reference *ref, int field, const c
         fl_buf_add(out, rest, (size_t)(dot - rest));
         fl_buf_add_text(out, ":\n");
         rest = dot + 1;
+    }
+    if (lead != NULL) {
+        write_indent(out, depth > 0 ? lead : "", depth);
+        fl_buf_printf(out, "# %s\n", fl_reference_fields[field].doc);
     }
     write_indent(out, lead, depth);
     fl_buf_add_text(out, rest);
@@ -253,7 +258,7 @@ void fl_reference_yaml(const fl_reference *ref, const char *program, int64_t now
                   when, program);
     const char *last = "";
     for (int i = 0; i < FL_REFERENCE_FIELDS; ++i) {
-        write_field(out, ref, i, last, "");
+        write_field(out, ref, i, last, NULL);
         last = fl_reference_fields[i].key;
     }
     write_variables(out, ref);
@@ -265,7 +270,6 @@ void fl_reference_yaml_commented(fl_buf *out)
     const char *last = "";
     fl_reference_defaults(&ref);
     for (int i = FL_REFERENCE_VERSION + 1; i < FL_REFERENCE_FIELDS; ++i) {
-        fl_buf_printf(out, "# %s\n", fl_reference_fields[i].doc);
         write_field(out, &ref, i, last, "#");
         last = fl_reference_fields[i].key;
     }

@@ -6,17 +6,18 @@
 
 #include <stdlib.h>
 
+#include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/base/timefmt.h"
 #include "core/config/paths.h"
 
-typedef struct entry {
+typedef struct slot {
     flamenco_setting setting; /* a copy of at most our size */
     fl_setting_value value;
     int field; /* of fl_reference, or -1 */
     flamenco_str place;
-} entry;
+} slot;
 
 struct fl_settings {
     flamenco_config config;
@@ -24,7 +25,7 @@ struct fl_settings {
     fl_config *live;
     const char *instance;
     flamenco_str cwd;
-    entry *entries;
+    slot *slots;
     size_t n;
 };
 
@@ -53,7 +54,7 @@ static int64_t clamp(const flamenco_setting *setting, int64_t value)
     return value < setting->min ? setting->min : setting->max;
 }
 
-static int64_t live_integer(const fl_settings *s, const entry *e)
+static int64_t live_integer(const fl_settings *s, const slot *e)
 {
     const fl_config_snapshot *now = fl_config_current(s->live);
     int64_t value = fl_reference_number(now->ref, e->field);
@@ -64,7 +65,7 @@ static int64_t live_integer(const fl_settings *s, const entry *e)
 }
 
 /* Texts of a snapshot end with it, so what is handed out is interned. */
-static flamenco_str live_text(const fl_settings *s, const entry *e)
+static flamenco_str live_text(const fl_settings *s, const slot *e)
 {
     const fl_config_snapshot *now = fl_config_current(s->live);
     flamenco_str text = fl_reference_text(now->ref, e->field), result = { NULL, 0 };
@@ -85,19 +86,19 @@ cleanup:
 
 /* ---- The accessors ---- */
 
-static const entry *find_entry(const fl_settings *s, const char *key)
+static const slot *find_slot(const fl_settings *s, const char *key)
 {
     for (size_t i = 0; i < s->n; ++i)
-        if (key != NULL && strcmp(s->entries[i].setting.key, key) == 0)
-            return &s->entries[i];
+        if (key != NULL && strcmp(s->slots[i].setting.key, key) == 0)
+            return &s->slots[i];
     fl_error(s->instance, "defect of the plugin: it asks for a setting \"%s\" that it does not declare",
              key != NULL ? key : "(null)");
     return NULL;
 }
 
-static const entry *find_typed(const fl_settings *s, const char *key, int (*fits)(uint32_t), const char *what)
+static const slot *find_typed(const fl_settings *s, const char *key, int (*fits)(uint32_t), const char *what)
 {
-    const entry *e = find_entry(s, key);
+    const slot *e = find_slot(s, key);
     if (e == NULL || fits(e->setting.type))
         return e;
     fl_error(s->instance, "defect of the plugin: it asks for %s of the setting \"%s\", which is declared as %s", what,
@@ -113,7 +114,7 @@ static int is_real(uint32_t type)
 static flamenco_str get_text(const void *c, const char *key)
 {
     const fl_settings *s = c;
-    const entry *e = find_typed(s, key, is_text, "the text");
+    const slot *e = find_typed(s, key, is_text, "the text");
     if (e == NULL)
         return (flamenco_str){ NULL, 0 };
     return e->field >= 0 ? live_text(s, e) : e->value.text;
@@ -122,7 +123,7 @@ static flamenco_str get_text(const void *c, const char *key)
 static int64_t get_integer(const void *c, const char *key)
 {
     const fl_settings *s = c;
-    const entry *e = find_typed(s, key, is_integer, "the number");
+    const slot *e = find_typed(s, key, is_integer, "the number");
     if (e == NULL)
         return 0;
     return e->field >= 0 ? live_integer(s, e) : e->value.integer;
@@ -130,19 +131,19 @@ static int64_t get_integer(const void *c, const char *key)
 
 static double get_real(const void *c, const char *key)
 {
-    const entry *e = find_typed(c, key, is_real, "the number");
+    const slot *e = find_typed(c, key, is_real, "the number");
     return e != NULL ? e->value.real : 0.0;
 }
 
 static uint64_t get_count(const void *c, const char *key)
 {
-    const entry *e = find_typed(c, key, is_list, "the list");
+    const slot *e = find_typed(c, key, is_list, "the list");
     return e != NULL ? e->value.n_items : 0;
 }
 
 static flamenco_str get_item(const void *c, const char *key, uint64_t index)
 {
-    const entry *e = find_typed(c, key, is_list, "an item");
+    const slot *e = find_typed(c, key, is_list, "an item");
     if (e == NULL || index >= e->value.n_items)
         return (flamenco_str){ NULL, 0 };
     return e->value.items[index];
@@ -151,7 +152,7 @@ static flamenco_str get_item(const void *c, const char *key, uint64_t index)
 static uint32_t get_given(const void *c, const char *key)
 {
     const fl_settings *s = c;
-    const entry *e = find_entry(s, key);
+    const slot *e = find_slot(s, key);
     if (e == NULL || e->field < 0)
         return e != NULL ? e->value.given : 0;
     const fl_config_snapshot *now = fl_config_current(s->live);
@@ -163,7 +164,7 @@ static uint32_t get_given(const void *c, const char *key)
 static flamenco_str get_place(const void *c, const char *key)
 {
     const fl_settings *s = c;
-    const entry *e = find_entry(s, key);
+    const slot *e = find_slot(s, key);
     char text[512];
     if (e == NULL || e->field < 0)
         return e != NULL ? e->place : (flamenco_str){ NULL, 0 };
@@ -181,7 +182,9 @@ static flamenco_str get_place(const void *c, const char *key)
 
 typedef struct maker {
     fl_settings *s;
-    const fl_settings_source *source;
+    const fl_plugin_entry *entry;
+    const char *member; /* messages speak of plugins.MEMBER.settings.KEY */
+    fl_config *config;
     fl_config_problems *problems;
     int32_t rc;
 } maker;
@@ -193,7 +196,7 @@ __attribute__((format(printf, 3, 4))) static void fail_at(maker *m, uint32_t lin
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    fl_config_problem_add(m->problems, FLAMENCO_LOG_ERROR, line > 0 ? m->source->file : NULL, line, "%s", text);
+    fl_config_problem_add(m->problems, FLAMENCO_LOG_ERROR, line > 0 ? m->entry->yaml_file : NULL, line, "%s", text);
     if (m->rc == FLAMENCO_OK)
         m->rc = FLAMENCO_E_INVALID;
 }
@@ -218,9 +221,9 @@ static int fits_field(uint32_t setting, uint32_t field)
 }
 
 /* Checks a declaration by itself; what is wrong is a defect of the plugin. Returns 0 when it cannot be used. */
-static int take_declaration(maker *m, const flamenco_setting *declared, entry *e)
+static int take_declaration(maker *m, const flamenco_setting *declared, slot *e)
 {
-    const char *member = m->source->member;
+    const char *member = m->member;
     memset(e, 0, sizeof(*e));
     e->field = -1;
     size_t size = declared->struct_size < sizeof(e->setting) ? declared->struct_size : sizeof(e->setting);
@@ -231,7 +234,7 @@ static int take_declaration(maker *m, const flamenco_setting *declared, entry *e
         return 0;
     }
     for (size_t i = 0; i < m->s->n; ++i) {
-        if (strcmp(m->s->entries[i].setting.key, e->setting.key) == 0) {
+        if (strcmp(m->s->slots[i].setting.key, e->setting.key) == 0) {
             fail_at(m, 0, "plugins.%s: defect of the plugin: it declares the setting \"%s\" twice", member,
                     e->setting.key);
             return 0;
@@ -244,7 +247,7 @@ static int take_declaration(maker *m, const flamenco_setting *declared, entry *e
     }
     if (e->setting.reference_key == NULL)
         return 1;
-    e->field = m->source->config != NULL ? fl_reference_find(e->setting.reference_key) : -1;
+    e->field = m->config != NULL ? fl_reference_find(e->setting.reference_key) : -1;
     if (e->field < 0 || !fits_field(e->setting.type, fl_reference_fields[e->field].type)) {
         fail_at(m, 0, "plugins.%s: defect of the plugin: the setting \"%s\" wants the key \"%.64s\", which %s", member,
                 e->setting.key, e->setting.reference_key, e->field < 0 ? "does not exist" : "has another type");
@@ -253,22 +256,22 @@ static int take_declaration(maker *m, const flamenco_setting *declared, entry *e
     return 1;
 }
 
-static void take_value(maker *m, entry *e)
+static void take_value(maker *m, slot *e)
 {
     char what[160];
-    const fl_settings_source *source = m->source;
-    const fl_yaml_node *node = fl_yaml_get(source->node, e->setting.key);
+    const fl_plugin_entry *given = m->entry;
+    const fl_yaml_node *node = fl_yaml_get(given->settings, e->setting.key);
     int32_t rc;
-    snprintf(what, sizeof(what), "plugins.%.60s.settings.%.80s", source->member, e->setting.key);
+    snprintf(what, sizeof(what), "plugins.%.60s.settings.%.80s", m->member, e->setting.key);
     if (!fl_yaml_is_null(node)) {
-        rc = fl_setting_read(&e->setting, node, source->file, what, m->s->cwd, m->s->arena, m->problems, &e->value);
-        e->place = fl_arena_printf(m->s->arena, "%s:%u", source->file, node->line);
+        rc = fl_setting_read(&e->setting, node, given->yaml_file, what, m->s->cwd, m->s->arena, m->problems, &e->value);
+        e->place = fl_arena_printf(m->s->arena, "%s:%u", given->yaml_file, node->line);
     } else {
         rc = fl_setting_default(&e->setting, what, m->s->cwd, m->s->arena, m->problems, &e->value);
         e->place = fl_arena_printf(m->s->arena, "%s (default)", what);
         if (rc == FLAMENCO_OK && (e->setting.flags & FLAMENCO_SETTING_REQUIRED) != 0)
-            fail_at(m, source->node != NULL ? source->node->line : 0, "%s is missing: %s is wanted", what,
-                    fl_setting_type_name(e->setting.type));
+            fail_at(m, given->settings != NULL ? given->settings->line : given->line, "%s is missing: %s is wanted",
+                    what, fl_setting_type_name(e->setting.type));
     }
     if (e->place.ptr == NULL)
         rc = FLAMENCO_E_NOMEM;
@@ -277,9 +280,9 @@ static void take_value(maker *m, entry *e)
 }
 
 /* A value that the reference would take is never refused, since its file must load here; it is cut to the range. */
-static void check_live(maker *m, const entry *e)
+static void check_live(maker *m, const slot *e)
 {
-    const fl_config_snapshot *now = fl_config_current(m->source->config);
+    const fl_config_snapshot *now = fl_config_current(m->config);
     const fl_reference_origin *origin = &now->raw->origin[e->field];
     char limits[128];
     if (is_integer(e->setting.type)) {
@@ -302,47 +305,46 @@ static void list_known(const fl_settings *s, char *out, size_t size)
     size_t n = 0;
     out[0] = '\0';
     for (size_t i = 0; i < s->n && n < size; ++i)
-        if (s->entries[i].field < 0)
-            n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? ", " : "", s->entries[i].setting.key);
+        if (s->slots[i].field < 0)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? ", " : "", s->slots[i].setting.key);
     if (n == 0)
         snprintf(out, size, "none");
 }
 
 static void check_unknown(maker *m)
 {
-    const fl_yaml_node *node = m->source->node;
+    const fl_yaml_node *node = m->entry->settings;
     for (size_t i = 0; node != NULL && i < node->count; ++i) {
         const fl_yaml_node *key = node->pairs[i].key;
-        const entry *found = NULL;
+        const slot *found = NULL;
         char known[300];
         for (size_t k = 0; k < m->s->n && found == NULL; ++k)
-            if (fl_str_is(key->text, m->s->entries[k].setting.key))
-                found = &m->s->entries[k];
+            if (fl_str_is(key->text, m->s->slots[k].setting.key))
+                found = &m->s->slots[k];
         list_known(m->s, known, sizeof(known));
         if (found == NULL)
-            fail_at(m, key->line, "unknown setting \"plugins.%s.settings.%.64s\"; known are %s", m->source->member,
+            fail_at(m, key->line, "unknown setting \"plugins.%s.settings.%.64s\"; known are %s", m->member,
                     key->text.ptr, known);
         else if (found->field >= 0)
             fail_at(m, key->line,
                     "plugins.%s.settings.%s has its place in flamenco-manager.yaml, or at the top of this "
                     "file, as %s",
-                    m->source->member, found->setting.key, found->setting.reference_key);
+                    m->member, found->setting.key, found->setting.reference_key);
     }
 }
 
-static void fill(maker *m)
+static void fill(maker *m, const flamenco_setting *const *declared)
 {
-    const flamenco_setting *const *declared = m->source->declared;
     size_t n = 0;
     while (declared != NULL && declared[n] != NULL)
         ++n;
-    m->s->entries = fl_arena_alloc(m->s->arena, (n + 1) * sizeof(*m->s->entries));
-    if (m->s->entries == NULL) {
+    m->s->slots = fl_arena_alloc(m->s->arena, (n + 1) * sizeof(*m->s->slots));
+    if (m->s->slots == NULL) {
         m->rc = FLAMENCO_E_NOMEM;
         return;
     }
     for (size_t i = 0; i < n; ++i) {
-        entry *e = &m->s->entries[m->s->n];
+        slot *e = &m->s->slots[m->s->n];
         if (!take_declaration(m, declared[i], e))
             continue;
         if (e->field < 0)
@@ -354,21 +356,22 @@ static void fill(maker *m)
     check_unknown(m);
 }
 
-int32_t fl_settings_create(const fl_settings_source *source, fl_config_problems *problems, fl_settings **out)
+int32_t fl_settings_create(const flamenco_plugin *plugin, const fl_plugin_entry *entry, fl_config *config,
+                           flamenco_str cwd, fl_config_problems *problems, fl_settings **out)
 {
     fl_settings *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return FLAMENCO_E_NOMEM;
-    maker m = { s, source, problems, FLAMENCO_OK };
+    maker m = { s, entry, entry->member->name, config, problems, FLAMENCO_OK };
     s->arena = fl_arena_create(0);
-    s->live = source->config;
-    s->instance = source->instance;
+    s->live = config;
+    s->instance = entry->name;
     if (s->arena != NULL)
-        s->cwd = fl_arena_copy(s->arena, source->cwd);
+        s->cwd = fl_arena_copy(s->arena, cwd);
     if (s->cwd.ptr == NULL)
         m.rc = FLAMENCO_E_NOMEM;
     else
-        fill(&m);
+        fill(&m, plugin->settings);
     if (m.rc != FLAMENCO_OK) {
         fl_settings_destroy(s);
         return m.rc;
@@ -401,7 +404,7 @@ const flamenco_config *fl_settings_config(const fl_settings *settings)
 
 /* ---- Listing ---- */
 
-static void write_value(const fl_settings *s, const entry *e, fl_json *w)
+static void write_value(const fl_settings *s, const slot *e, fl_json *w)
 {
     char text[FL_TIME_TEXT_MAX];
     const char *key = e->setting.key;
@@ -430,7 +433,7 @@ static void write_value(const fl_settings *s, const entry *e, fl_json *w)
 }
 
 /* A secret is told to be set or not, nothing else. */
-static void write_secret(const fl_settings *s, const entry *e, fl_json *w)
+static void write_secret(const fl_settings *s, const slot *e, fl_json *w)
 {
     int set = is_text(e->setting.type) ? get_text(s, e->setting.key).len > 0 : get_given(s, e->setting.key) != 0;
     fl_json_text(w, set ? "***" : "");
@@ -444,11 +447,12 @@ static void write_optional(fl_json *w, const char *key, const char *text)
     fl_json_text(w, text);
 }
 
-void fl_settings_json(const fl_settings *settings, fl_json *w)
+void fl_settings_json(const fl_settings *settings, fl_buf *out)
 {
+    fl_json json = fl_json_begin(out), *w = &json;
     fl_json_array_begin(w);
     for (size_t i = 0; i < settings->n; ++i) {
-        const entry *e = &settings->entries[i];
+        const slot *e = &settings->slots[i];
         int secret = (e->setting.flags & FLAMENCO_SETTING_SECRET) != 0;
         char limits[256];
         fl_json_object_begin(w);

@@ -10,7 +10,7 @@
  * on its loop thread when the reply has been written; fl_http_request_set_user's `destroy` runs then.
  *
  * THREAD TAGS as in flamenco/plugin.h, and [loop]: a thread of the event loops, which must never block. A function
- * without "[loop]" in its comment may be called on any thread, loop threads included; it never blocks.
+ * without a tag may be called on any thread, loop threads included; it never blocks.
  *
  * SIGPIPE must be ignored by the process: h2o writes to sockets whose other end may be gone.
  */
@@ -46,15 +46,15 @@ typedef struct fl_http_config {
                              start fails. One that no `listen` asks for is closed */
     size_t n_inherited;
     uint32_t loops; /* event loop threads; 0 = one per core */
-    uint32_t
-        max_connections; /* of all loops together; accepting pauses at the limit. Lowered to RLIMIT_NOFILE - 512 (or
-                                 half of it, when that is more) */
+    /* Of all loops together; at the limit accepting pauses. Lowered to RLIMIT_NOFILE - 512, or half of it, if that is
+     * more. */
+    uint32_t max_connections;
     int64_t head_timeout_us; /* a request's head must arrive in this time, the first one counted from the connect */
     int64_t idle_us; /* a kept-alive connection without a request */
     int64_t body_stall_us; /* a body of which no byte arrives */
     uint64_t body_min_rate; /* bytes per second over each body_stall_us; 0 = any */
     int64_t write_timeout_us; /* a reply that the client does not read (TCP_USER_TIMEOUT) */
-    int64_t dead_peer_us; /* TCP keepalive finds the peer of an idle or held connection gone after this time */
+    int64_t dead_peer_us; /* a held request's client that fell silent (TCP keepalive) */
     uint64_t max_body; /* the largest body that any route takes: beyond it h2o answers 413 and closes */
     /* The largest body that this route takes, asked on a loop thread while one is arriving: beyond it the connection is
      * cut. The caller still checks the body that it gets. NULL = max_body for all. [loop] */

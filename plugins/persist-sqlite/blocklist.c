@@ -52,7 +52,7 @@ static int32_t may_run(flamenco_session *s, const fl_job_state *job, int64_t typ
 
 static int32_t count_for(flamenco_session *s, int64_t job_key, int64_t type, int64_t worker, uint64_t *out)
 {
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t n = 0;
     int32_t rc = fl_job_state_get(s, job_key, &job);
     if (rc <= 0 || !fl_job_schedulable(&job))
@@ -166,25 +166,17 @@ int32_t fl_failure_add(void *self, flamenco_cx *cx, int64_t task_key, int64_t wo
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    int64_t job = 0, type = 0, n_task = 0, n_worker = 0;
-    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_STATE);
-    fl_bind_int(&q, 1, task_key);
-    rc = fl_query_step(&q);
-    if (rc > 0) {
-        job = fl_column_int(&q, 0);
-        type = fl_column_int(&q, 1);
-    } else if (rc == 0) {
-        rc = fl_fail(call.s, FLAMENCO_E_NOT_FOUND, "no such task");
-    }
-    rc = fl_query_end(&q, rc);
+    int64_t n_task = 0, n_worker = 0;
+    fl_task_state task = { 0 };
+    rc = fl_task_state_get(call.s, task_key, &task);
     if (rc == FLAMENCO_OK) {
-        q = fl_query_begin(call.s, FL_SQL_FAILURE_ADD);
+        fl_query q = fl_query_begin(call.s, FL_SQL_FAILURE_ADD);
         fl_bind_int(&q, 1, task_key);
         fl_bind_int(&q, 2, worker_key);
         rc = fl_query_run(&q); /* NOT_FOUND, by the foreign key: no such worker */
     }
     if (rc == FLAMENCO_OK)
-        rc = count_failures(call.s, task_key, worker_key, job, type, &n_task, &n_worker);
+        rc = count_failures(call.s, task_key, worker_key, task.job, task.type, &n_task, &n_worker);
     rc = fl_leave(&call, rc);
     if (rc == FLAMENCO_OK && n_task_out != NULL)
         *n_task_out = (uint64_t)n_task;

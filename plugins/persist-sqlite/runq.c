@@ -52,14 +52,12 @@ int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *d
     fl_bind_int(&q, 9, delta->steps_total);
     fl_bind_int(&q, 10, delta->steps_done);
     fl_bind_time(&q, 11, delta->updated_us);
-    int32_t rc = fl_query_step(&q);
+    int32_t rc = fl_query_run(&q);
+    if (rc == FLAMENCO_OK)
+        rc = fl_job_state_get(s, key, out);
     if (rc == 0)
         rc = fl_fail(s, FLAMENCO_E_CORRUPT, "a task's job %lld does not exist", (long long)key);
-    if (rc > 0) {
-        read_state(&q, out);
-        rc = fl_query_step(&q);
-    }
-    return fl_query_end(&q, rc);
+    return rc < 0 ? rc : FLAMENCO_OK;
 }
 
 int32_t fl_job_state_out(flamenco_session *s, const fl_job_state *job, const fl_made *made, flamenco_job_counts *out)
@@ -219,6 +217,45 @@ int32_t fl_runq_count(flamenco_session *s, int64_t job, fl_made *made)
     return fl_query_end(&types, rc);
 }
 
+int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
+{
+    if (key != 0 && s->last_task.key == key && s->last_changes == sqlite3_total_changes64(s->db)) {
+        *out = s->last_task;
+        return FLAMENCO_OK;
+    }
+    fl_query q = fl_query_begin(s, FL_SQL_TASK_STATE);
+    fl_bind_int(&q, 1, key);
+    int32_t rc = fl_query_step(&q);
+    if (rc > 0) {
+        out->key = key;
+        out->job = fl_column_int(&q, 0);
+        out->type = fl_column_int(&q, 1);
+        out->priority = fl_column_int(&q, 2);
+        out->status = (uint32_t)fl_column_int(&q, 3);
+        out->worker = fl_column_int(&q, 4);
+        out->open_deps = fl_column_int(&q, 5);
+        out->steps_total = fl_column_int(&q, 6);
+        out->steps_done = fl_column_int(&q, 7);
+    } else if (rc == 0) {
+        rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such task");
+    }
+    return fl_query_end(&q, rc);
+}
+
+/* Reads a task as it is before the move, and moves its count. */
+static int32_t move_one(flamenco_session *s, int64_t key, int64_t delta, fl_task_state *was)
+{
+    int32_t rc = fl_task_state_get(s, key, was);
+    if (rc == FLAMENCO_E_NOT_FOUND || (rc == FLAMENCO_OK && was->open_deps + delta < 0))
+        return fl_fail(s, FLAMENCO_E_CORRUPT, "the dependencies of task %lld are not in order", (long long)key);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_query q = fl_query_begin(s, FL_SQL_OPEN_DEPS_ADD);
+    fl_bind_int(&q, 1, key);
+    fl_bind_int(&q, 2, delta);
+    return fl_query_run(&q);
+}
+
 int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs, int64_t delta, fl_made *made)
 {
     uint32_t schedulable = (uint32_t)fl_job_schedulable(job), closed = 0;
@@ -226,30 +263,17 @@ int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs
     fl_query waiting = fl_query_begin(s, FL_SQL_DEPENDANTS);
     fl_bind_int(&waiting, 1, needs);
     while ((rc = fl_query_step(&waiting)) > 0) {
-        int64_t type = 0, priority = 0, open_deps = 0;
-        uint32_t status = FLAMENCO_TASK_STATUSES;
-        fl_query q = fl_query_begin(s, FL_SQL_OPEN_DEPS_ADD);
-        fl_bind_int(&q, 1, fl_column_int(&waiting, 0));
-        fl_bind_int(&q, 2, delta);
-        rc = fl_query_step(&q);
-        if (rc > 0) {
-            type = fl_column_int(&q, 0);
-            priority = fl_column_int(&q, 1);
-            status = (uint32_t)fl_column_int(&q, 2);
-            open_deps = fl_column_int(&q, 3);
-            rc = fl_query_step(&q);
-        }
-        rc = fl_query_end(&q, rc);
-        if (rc == FLAMENCO_OK && open_deps < 0)
-            rc = fl_fail(s, FLAMENCO_E_CORRUPT, "a task has fewer than no open dependencies");
-        if (rc == FLAMENCO_OK && schedulable && fl_task_is_open(status, open_deps)) {
-            fl_made_add(made, 1, type);
-            rc = fl_runq_raise(s, job, type, priority);
-        } else if (schedulable && fl_task_is_open(status, open_deps - delta)) {
-            closed = 1;
+        fl_task_state task = { 0 };
+        rc = move_one(s, fl_column_int(&waiting, 0), delta, &task);
+        if (rc == FLAMENCO_OK && schedulable && fl_task_is_open(task.status, task.open_deps + delta)) {
+            fl_made_add(made, 1, task.type);
+            rc = fl_runq_raise(s, job, task.type, task.priority);
         }
         if (rc != FLAMENCO_OK)
             break;
+        /* It was open before, and waits now. */
+        if (schedulable && delta > 0 && fl_task_is_open(task.status, task.open_deps))
+            closed = 1;
     }
     rc = fl_query_end(&waiting, rc);
     return rc == FLAMENCO_OK && closed ? fl_runq_rebuild(s, job) : rc;

@@ -63,9 +63,9 @@
                          " AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")                                       \
     X(JOB_COUNT_ADD, "UPDATE job_count SET n=n+?2 WHERE status=?1")                                                    \
     X(JOB_STATE, "SELECT " FL_JOB_STATE_COLUMNS " FROM job_hot WHERE id=?1")                                           \
+    /* No RETURNING here and in OPEN_DEPS_ADD: the table in between that it needs costs more than reading the row again. */ \
     X(JOB_STATE_ADD, "UPDATE job_hot SET n0=n0+?2,n1=n1+?3,n2=n2+?4,n3=n3+?5,n4=n4+?6,n5=n5+?7,n6=n6+?8,"              \
-                     "steps_total=steps_total+?9,steps_done=steps_done+?10,updated=coalesce(?11,updated)"              \
-                     " WHERE id=?1 RETURNING " FL_JOB_STATE_COLUMNS)                                                   \
+                     "steps_total=steps_total+?9,steps_done=steps_done+?10,updated=coalesce(?11,updated) WHERE id=?1") \
     X(JOB_SET_STATUS, "UPDATE job_hot SET status=?2,activity=?3,updated=?4 WHERE id=?1")                               \
     X(JOB_SET_PRIORITY, "UPDATE job_hot SET prio=?2,updated=?3 WHERE id=?1")                                           \
     X(JOB_SET_TAG, "UPDATE job_hot SET tag=?2,updated=?3 WHERE id=?1")                                                 \
@@ -118,7 +118,7 @@
     X(DEPS_LIST, "SELECT task-?1+1,needs-?1+1 FROM dep WHERE needs>=?1 AND needs<?2 ORDER BY needs,task")              \
     X(TASK_STATE, "SELECT job,type,prio,status,worker,open_deps,steps_total,steps_done FROM task WHERE id=?1")         \
     X(DEPENDANTS, "SELECT task FROM dep WHERE needs=?1")                                                               \
-    X(OPEN_DEPS_ADD, "UPDATE task SET open_deps=open_deps+?2 WHERE id=?1 RETURNING type,prio,status,open_deps")        \
+    X(OPEN_DEPS_ADD, "UPDATE task SET open_deps=open_deps+?2 WHERE id=?1")                                             \
     X(BULK_SCAN, "SELECT id,status,open_deps,steps_total,steps_done,type FROM task WHERE id>=?1 AND id<?2"             \
                  " AND ((?3>>status)&1)")                                                                              \
     X(BULK_UPDATE, "UPDATE task SET status=?4,activity=?5,updated=?6 WHERE id>=?1 AND id<?2 AND ((?3>>status)&1)")     \

@@ -11,45 +11,21 @@
     (FLAMENCO_TASK_SET_STATUS | FLAMENCO_TASK_SET_ACTIVITY | FLAMENCO_TASK_SET_STEPS | FLAMENCO_TASK_SET_WORKER | \
      FLAMENCO_TASK_SET_TOUCHED)
 
-typedef struct task_state {
-    int64_t key, job, type, priority, worker, open_deps, steps_total, steps_done;
-    uint32_t status;
-} task_state;
-
-static int32_t read_task(flamenco_session *s, int64_t key, task_state *out)
-{
-    fl_query q = fl_query_begin(s, FL_SQL_TASK_STATE);
-    fl_bind_int(&q, 1, key);
-    int32_t rc = fl_query_step(&q);
-    if (rc > 0) {
-        out->key = key;
-        out->job = fl_column_int(&q, 0);
-        out->type = fl_column_int(&q, 1);
-        out->priority = fl_column_int(&q, 2);
-        out->status = (uint32_t)fl_column_int(&q, 3);
-        out->worker = fl_column_int(&q, 4);
-        out->open_deps = fl_column_int(&q, 5);
-        out->steps_total = fl_column_int(&q, 6);
-        out->steps_done = fl_column_int(&q, 7);
-    } else if (rc == 0) {
-        rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such task");
-    }
-    return fl_query_end(&q, rc);
-}
-
 /* One statement per set of columns: one that names a column rewrites its indexes, changed or not. */
 static fl_query update_query(flamenco_session *s, uint32_t set)
 {
-    char sql[192];
-    (void)snprintf(
-        sql, sizeof(sql), "UPDATE task SET updated=?1%s%s%s%s%s WHERE id=?6",
-        set & FLAMENCO_TASK_SET_STATUS ? ",status=?2" : "", set & FLAMENCO_TASK_SET_ACTIVITY ? ",activity=?3" : "",
-        set & FLAMENCO_TASK_SET_STEPS ? ",steps_done=?4" : "", set & FLAMENCO_TASK_SET_WORKER ? ",worker=?5" : "",
-        set & FLAMENCO_TASK_SET_TOUCHED ? ",touched=?1" : "");
+    char sql[192] = "";
+    if (s->updates[set] == NULL)
+        (void)snprintf(
+            sql, sizeof(sql), "UPDATE task SET updated=?1%s%s%s%s%s WHERE id=?6",
+            set & FLAMENCO_TASK_SET_STATUS ? ",status=?2" : "", set & FLAMENCO_TASK_SET_ACTIVITY ? ",activity=?3" : "",
+            set & FLAMENCO_TASK_SET_STEPS ? ",steps_done=?4" : "", set & FLAMENCO_TASK_SET_WORKER ? ",worker=?5" : "",
+            set & FLAMENCO_TASK_SET_TOUCHED ? ",touched=?1" : "");
     return fl_query_begin_text(s, &s->updates[set], sql);
 }
 
-static int32_t write_task(flamenco_session *s, const task_state *now, const flamenco_task_update *update, uint32_t set)
+static int32_t write_task(flamenco_session *s, const fl_task_state *now, const flamenco_task_update *update,
+                          uint32_t set)
 {
     fl_query q = update_query(s, set);
     fl_bind_int(&q, 1, s->cx->now_us);
@@ -78,7 +54,7 @@ static int32_t note_worker(flamenco_session *s, int64_t worker, int64_t task)
 }
 
 /* What a changed status or step count does to the job. */
-static int32_t ripple(flamenco_session *s, const task_state *was, const task_state *now, fl_job_state *job,
+static int32_t ripple(flamenco_session *s, const fl_task_state *was, const fl_task_state *now, fl_job_state *job,
                       fl_made *made)
 {
     fl_job_delta delta = { .updated_us = FLAMENCO_TIME_NONE };
@@ -106,10 +82,10 @@ static int32_t ripple(flamenco_session *s, const task_state *was, const task_sta
     return rc;
 }
 
-static int32_t update_task(flamenco_session *s, const task_state *was, const flamenco_task_update *update,
+static int32_t update_task(flamenco_session *s, const fl_task_state *was, const flamenco_task_update *update,
                            flamenco_job_counts *counts_out)
 {
-    task_state now = *was;
+    fl_task_state now = *was;
     uint32_t set = update->set;
     if (set & FLAMENCO_TASK_SET_STATUS)
         now.status = update->status;
@@ -151,11 +127,11 @@ int32_t fl_task_update(void *self, flamenco_cx *cx, int64_t key, const flamenco_
         return rc;
     flamenco_task_update row;
     fl_row_in(&row, (uint32_t)sizeof(row), update);
-    task_state was = { 0 };
+    fl_task_state was = { 0 };
     if ((row.set & ~EVERY_SET) != 0 || ((row.set & FLAMENCO_TASK_SET_STATUS) && row.status >= FLAMENCO_TASK_STATUSES))
         rc = fl_fail(call.s, FLAMENCO_E_INVALID, "unknown change %u or status %u", row.set, row.status);
     else
-        rc = read_task(call.s, key, &was);
+        rc = fl_task_state_get(call.s, key, &was);
     if (rc == FLAMENCO_OK)
         rc = update_task(call.s, &was, &row, counts_out);
     return fl_leave(&call, rc);

@@ -112,8 +112,10 @@ int32_t fl_sm_task_failed(void *self, flamenco_cx *cx, flamenco_task *task, cons
     }
     if (f.n_task >= fail_at)
         return fail_hard(&f, err);
-    rc = count_capable(&f, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
+    if (f.n_left == 0) {
+        rc = count_capable(&f, err);
+        if (rc != FLAMENCO_OK)
+            return rc;
+    }
     return f.n_left == 0 ? fail_job(&f, err) : fail_softly(&f, fail_at, err);
 }

@@ -215,7 +215,7 @@ int32_t fl_sm_job_finish(fl_sm *sm, flamenco_cx *cx, flamenco_job *job, uint64_t
     int noted = 0;
     uint32_t next = FL_SM_NO_CHANGE;
     uint32_t pending = 0;
-    flamenco_str reason = flamenco_text("");
+    flamenco_str reason;
     int32_t rc;
     switch (job->status) {
     case FLAMENCO_JOB_CANCEL_REQUESTED:

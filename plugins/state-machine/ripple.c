@@ -44,7 +44,8 @@ static fl_sm_ripple decide_canceled(const flamenco_job_counts *counts)
 
 static fl_sm_ripple decide_failed(const flamenco_job_counts *counts, uint64_t failed_percentage)
 {
-    if (counts->n_tasks == 0)
+    /* Somebody wants the job canceled, and that is what it becomes. */
+    if (counts->n_tasks == 0 || counts->job_status == FLAMENCO_JOB_CANCEL_REQUESTED)
         return nothing;
     if (counts->counts[FLAMENCO_TASK_FAILED] * 100 / counts->n_tasks >= failed_percentage)
         return (fl_sm_ripple){ FLAMENCO_JOB_FAILED, "too many tasks failed" };

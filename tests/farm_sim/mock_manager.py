@@ -26,6 +26,7 @@ ROUTES = [
     ("GET", r"/api/v3/jobs/([0-9a-f-]{36})", "fetch_job"),
     ("GET", r"/api/v3/jobs/([0-9a-f-]{36})/tasks", "fetch_tasks"),
     ("POST", r"/api/v3/jobs/([0-9a-f-]{36})/setstatus", "set_job_status"),
+    ("POST", r"/api/v3/jobs/([0-9a-f-]{36})/setpriority", "set_priority"),
     ("POST", r"/api/v3/tasks/([0-9a-f-]{36})/setstatus", "set_task_status"),
     ("GET", r"/api/v3/worker-mgt/workers", "workers"),
     ("POST", r"/api/v3/worker-mgt/workers/([0-9a-f-]{36})/setstatus", "set_worker_status"),
@@ -72,6 +73,15 @@ def author_tasks(job_type, settings):
         yield "preview-video", "ffmpeg", [{"name": "frames-to-video", "parameters": parameters, "total_step_count": 0}], True
 
 
+def is_closed(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -90,7 +100,10 @@ class Handler(BaseHTTPRequestHandler):
         answer = manager.handle(self, body)
         if answer == DROP:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            try:
+                self.connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other end was faster
             return
         status, payload = answer
         self.send_response(status)
@@ -114,6 +127,7 @@ class Server(ThreadingHTTPServer):
     def get_request(self):
         connection, address = super().get_request()
         self.manager.connections.add(connection)
+        self.manager.connections_made += 1
         return connection, address
 
     def shutdown_request(self, request):
@@ -135,7 +149,9 @@ class MockManager:
         self.logs = {}  # task id → text
         self.cut_bodies = 0
         self.connections = set()
-        self.lose_completions = False  # acknowledge completed tasks and forget them: the soak test has to notice
+        self.connections_made = 0
+        self.completions = 0
+        self.lose = ()  # numbers of the completions to acknowledge and forget: the soak test has to notice
         self.server = None
         self.port = 0
 
@@ -219,6 +235,7 @@ class MockManager:
             if op == "register" and request.headers.get("Authorization") != "Basic Og==":
                 self.problems.append("register: no empty credentials")
             self.requests.append((op, worker and worker["name"], json_body, time.monotonic()))
+            self.lock.notify_all()
             if self.scripts.get(op):
                 scripted = self.scripts[op].pop(0)
                 if scripted is not None:
@@ -226,6 +243,8 @@ class MockManager:
             if op in WORKER_OPS and not worker:
                 return 403, {"message": "who are you?"}
             args = [worker] if op in WORKER_OPS else []
+            if op == "ask":
+                args.append(request.connection)
             return getattr(self, "do_" + op)(*args, json_body, *match.groups())
 
     def do_version(self, _):
@@ -278,20 +297,33 @@ class MockManager:
                 if task["status"] in ("active", "queued", "soft-failed"):
                     task["status"] = "canceled"
             job["status"] = "canceled"
+        elif body["status"] == "pause-requested":
+            for task in tasks:
+                if task["status"] in ("queued", "soft-failed"):
+                    task["status"] = "paused"
+            job["status"] = "pause-requested" if any(t["status"] == "active" for t in tasks) else "paused"
         elif body["status"] == "requeueing":
             everything = job["status"] == "completed"
             for task in tasks:
                 if everything or task["status"] not in ("completed", "active"):
                     task["status"] = "queued"
+                    task["steps_completed"] = 0
+                    task.pop("failed_by", None)
             job["status"] = "completed" if all(t["status"] == "completed" for t in tasks) else "queued"
         else:
             self.problems.append(f"job status {body['status']}")
         self.lock.notify_all()
         return 204, None
 
+    def do_set_priority(self, body, job_id):
+        return 204, None
+
     def do_set_task_status(self, body, task_id):
         task = self.tasks[task_id]
         task["status"] = body["status"]
+        if body["status"] == "queued":
+            task["steps_completed"] = 0
+            task.pop("failed_by", None)
         if body["status"] == "queued" and self.jobs[task["job"]]["status"] == "completed":
             self.jobs[task["job"]]["status"] = "queued"
         self.ripple(task)
@@ -299,10 +331,16 @@ class MockManager:
         return 204, None
 
     def ripple(self, task):
+        """What a task's new status does to its job."""
         job = self.jobs[task["job"]]
         statuses = [t["status"] for t in self.job_tasks(job["id"])]
         if all(s == "completed" for s in statuses):
             job["status"] = "completed"
+        elif job["status"] == "pause-requested":
+            if task["status"] == "soft-failed":
+                task["status"] = "paused"
+            if "active" not in statuses:
+                job["status"] = "paused"
         elif task["status"] == "failed" and statuses.count("failed") * 10 >= len(statuses):
             job["status"] = "failed"
             for other in self.job_tasks(job["id"]):
@@ -340,7 +378,10 @@ class MockManager:
     def return_tasks(self, worker):
         for task in self.tasks.values():
             if task["status"] == "active" and task["worker"] == worker["uuid"]:
-                task["status"] = "queued"
+                stopped = self.jobs[task["job"]]["status"] in ("paused", "pause-requested")
+                task["status"] = "paused" if stopped else "queued"
+                task["steps_completed"] = 0
+                self.ripple(task)
         self.lock.notify_all()
 
     def do_sign_off(self, worker, _):
@@ -371,13 +412,15 @@ class MockManager:
                 return task
         return None
 
-    def do_ask(self, worker, _):
+    def do_ask(self, worker, connection, _):
         deadline = time.monotonic() + self.hold
         while True:
             if worker["requested"]:
                 return 423, {"status_requested": worker["requested"]}
             if worker["status"] != "awake":
                 return 409, {"code": 409, "message": "not awake"}
+            if is_closed(connection):
+                return DROP  # as a manager should: a task for nobody would wait for its time-out
             task = self.find_task(worker)
             if task:
                 break
@@ -404,8 +447,10 @@ class MockManager:
         if "steps_completed" in body:
             task["steps_completed"] = min(body["steps_completed"], task["steps_total"])
         status = body.get("taskStatus")
-        if status == "completed" and self.lose_completions:
-            status = None
+        if status == "completed":
+            self.completions += 1
+            if self.completions in self.lose:
+                status = None
         if status == "failed":
             task.setdefault("failed_by", set()).add(worker["uuid"])
             capable = [w for w in self.workers.values() if w["uuid"] not in task["failed_by"]]
@@ -428,9 +473,8 @@ class MockManager:
         return 202, b""
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # by hand: prints its address, on a free port
     manager = MockManager(hold=10)
-    manager.port = 8080
     manager.start()
     print(manager.url)
     for _ in itertools.count():

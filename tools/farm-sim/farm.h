@@ -46,7 +46,7 @@ typedef struct fl_hooks {
                       int64_t sent_us);
     /* Faults to inject; NULL = none. */
     bool (*task_shall_fail)(void *ctx, struct fl_worker *w);
-    fl_cut (*choose_cut)(void *ctx, int64_t *after_us);
+    fl_cut (*choose_cut)(void *ctx, fl_op op, int64_t *after_us);
 } fl_hooks;
 
 typedef struct fl_farm {

@@ -238,7 +238,8 @@ static void print_text(fl_load *load)
         printf(", RSS %.1f MiB (highest %.1f), %u children with %.1f MiB\n", (double)b->rss_kib / 1024,
                (double)b->hwm_kib / 1024, b->children, (double)b->children_rss_kib / 1024);
     }
-    printf("farm-sim itself: %.2f s of CPU\n", (double)load->own_cpu_us / 1e6);
+    double own = (double)load->own_cpu_us / 1e6;
+    printf("farm-sim itself: %.2f s of CPU%s\n", own, own > 0.9 * s ? ": it was the bottleneck, not the manager" : "");
     if (load->scenario_print)
         load->scenario_print(load);
     fl_stats_print(&load->measured, stdout);

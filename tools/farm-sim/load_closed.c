@@ -43,8 +43,7 @@ static void send_step(void *ctx);
 
 static void later(fl_worker *w, fl_loop_on_timer fn, int64_t delay_us)
 {
-    fl_timer_init(&w->timer, fn, w);
-    fl_timer_start(w->farm->loop, &w->timer, delay_us);
+    fl_timer_restart(w->farm->loop, &w->timer, fn, w, delay_us);
 }
 
 static void on_step_reply(void *ctx, const fl_reply *reply)
@@ -100,7 +99,7 @@ static void on_asked(void *ctx, const fl_reply *reply)
     const char *uuid = json_string_value(json_object_get(json, "uuid"));
     const char *wanted = json_string_value(json_object_get(json, "status_requested"));
     if (reply->status == 200 && uuid && strlen(uuid) == 36) {
-        strcpy(c->task_id, uuid);
+        snprintf(c->task_id, sizeof c->task_id, "%s", uuid);
         c->step = 0;
         c->load->tasks_assigned++;
         fl_load_replenish(c->load);

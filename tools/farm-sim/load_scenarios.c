@@ -35,8 +35,7 @@ static void on_parked_reply(void *ctx, const fl_reply *reply)
     if (load->ended)
         return;
     if (reply->status != 200) {
-        fl_timer_init(&w->timer, parked_ask, w);
-        fl_timer_start(load->loop, &w->timer, fl_farm_pause_us(load->farm, no_task_s));
+        fl_timer_restart(load->loop, &w->timer, parked_ask, w, fl_farm_pause_us(load->farm, no_task_s));
         return;
     }
     p->last_us = fl_now_us();

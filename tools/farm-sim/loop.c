@@ -87,7 +87,7 @@ bool fl_timer_start(fl_loop *loop, fl_timer *timer, int64_t delay_us)
     fl_timer_stop(loop, timer);
     if (loop->heap_len + 1 >= loop->heap_room) {
         size_t room = loop->heap_room ? loop->heap_room * 2 : 256;
-        fl_timer **heap = realloc(loop->heap, room * sizeof *heap);
+        fl_timer **heap = realloc(loop->heap, room * sizeof(fl_timer *));
         if (!heap)
             return false;
         loop->heap = heap;
@@ -112,6 +112,13 @@ void fl_timer_stop(fl_loop *loop, fl_timer *timer)
     put(loop, place, last);
     sift_up(loop, place);
     sift_down(loop, last->place);
+}
+
+bool fl_timer_restart(fl_loop *loop, fl_timer *timer, fl_loop_on_timer fn, void *ctx, int64_t delay_us)
+{
+    fl_timer_stop(loop, timer);
+    fl_timer_init(timer, fn, ctx);
+    return fl_timer_start(loop, timer, delay_us);
 }
 
 static void run_due_timers(fl_loop *loop)

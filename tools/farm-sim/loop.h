@@ -37,10 +37,13 @@ void fl_loop_unwatch(fl_loop *loop, int fd);
 /* The kernel drops a closed descriptor from epoll by itself: forgets fd without a system call. */
 void fl_loop_forget(fl_loop *loop, int fd);
 
+/* Only for a timer that is not armed: the loop would keep a stale pointer to it. */
 void fl_timer_init(fl_timer *timer, fl_loop_on_timer fn, void *ctx);
 /* Arms or re-arms; it fires once. Returns false only when memory ran out. */
 bool fl_timer_start(fl_loop *loop, fl_timer *timer, int64_t delay_us);
 void fl_timer_stop(fl_loop *loop, fl_timer *timer);
+/* Stops it, gives it another purpose and starts it. */
+bool fl_timer_restart(fl_loop *loop, fl_timer *timer, fl_loop_on_timer fn, void *ctx, int64_t delay_us);
 
 /* fn runs after each batch of events, before the loop sleeps again. One user: the HTTP client. */
 void fl_loop_set_after(fl_loop *loop, fl_loop_on_timer fn, void *ctx);

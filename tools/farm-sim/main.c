@@ -37,6 +37,5 @@ int main(int argc, char **argv)
         return fl_demo_run(&opt);
     if (opt.mode == FL_MODE_LOAD)
         return fl_load_run(&opt);
-    fprintf(stderr, "farm-sim: this mode is not written yet\n");
-    return FL_EXIT_USAGE;
+    return fl_soak_run(&opt);
 }

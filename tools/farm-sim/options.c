@@ -45,7 +45,8 @@ static const char help[] =
     "\n"
     "load (default: each worker asks for a task and sends 6 more requests for it, without any pause)\n"
     "  --tasks N             stop after N tasks                           [10000; only --duration given: endless]\n"
-    "  --duration T          stop after T                                 [10m; --paced, --submit-only: 60s]\n"
+    "  --duration T          stop after T                                 [10m; --submit-only 60s; --paced 3 tasks, at "
+    "least 60s]\n"
     "  --jobs N              spread the tasks over N jobs                 [1]\n"
     "  --script-type NAME, --settings JSON   job type and settings to use instead of a generated render job\n"
     "  --server-pid PID      also measure CPU time and memory of that process and its children\n"
@@ -181,7 +182,8 @@ static bool parse_time(const char *text, int64_t *out_us)
     return false;
 }
 
-static bool parse_one(fl_options *o, int opt, const char *arg)
+/* Options of all modes. Returns -1 for an option of another group. */
+static int parse_common(fl_options *o, int opt, const char *arg)
 {
     uint32_t n;
     switch (opt) {
@@ -214,6 +216,16 @@ static bool parse_one(fl_options *o, int opt, const char *arg)
         return o->json = true;
     case OPT_VERBOSE:
         return o->verbose = true;
+    default:
+        return -1;
+    }
+}
+
+/* Options of single modes; the same one may serve several. */
+static bool parse_of_mode(fl_options *o, int opt, const char *arg)
+{
+    uint32_t n;
+    switch (opt) {
     case OPT_JOB_TYPE:
         o->job_type = arg;
         return *arg != 0;
@@ -282,12 +294,19 @@ static void set_defaults(fl_options *o)
         o->time_scale = soak ? 0.02 : 1.0;
     if (!o->tasks && !endless)
         o->tasks = soak ? 40 : o->scenario == FL_LOAD_PARKED ? o->workers : timed ? 0 : 10000;
-    if (!o->duration_us)
+    if (!o->duration_us) {
+        /* Paced workers should get through a few tasks; each costs them a pause of 5 s, too. */
+        int64_t paced_us = (int64_t)(3 * o->time_scale * (double)(o->task_us + 8000000));
         o->duration_us = (soak || timed ? 60 : 600) * INT64_C(1000000);
+        if (o->scenario == FL_LOAD_PACED && paced_us > o->duration_us)
+            o->duration_us = paced_us;
+    }
     if (!o->jobs)
         o->jobs = soak ? 4 : o->scenario == FL_LOAD_SUBMIT_ONLY ? 0 : 1;
     if (o->timeout_us < 0)
         o->timeout_us = (soak ? 120 : 600) * INT64_C(1000000);
+    if (soak)
+        o->can_restart = true;
     if (o->fail_rate < 0)
         o->fail_rate = soak ? 0.02 : 0;
     if (!o->job_type)
@@ -311,10 +330,10 @@ int fl_options_parse(fl_options *o, int argc, char **argv)
         .vanish_rate = 0.02,
         .cut_rate = 0.01,
         .disturb_rate = 2,
-        .seed = (uint64_t)getpid() ^ (uint64_t)time(NULL) << 20,
+        .seed = ((uint64_t)getpid() << 16 ^ (uint64_t)time(NULL)) & UINT32_MAX, /* can be typed in again */
     };
-    int opt;
-    while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    int opt, place = 0;
+    while ((opt = getopt_long(argc, argv, "h", long_options, &place)) != -1) {
         if (opt == 'h') {
             fputs(help, stdout);
             return FL_EXIT_OK;
@@ -323,8 +342,11 @@ int fl_options_parse(fl_options *o, int argc, char **argv)
             fprintf(stderr, "farm-sim: try --help\n");
             return FL_EXIT_USAGE;
         }
-        if (!parse_one(o, opt, optarg)) {
-            fprintf(stderr, "farm-sim: %s is not a good value here; try --help\n", optarg);
+        int good = parse_common(o, opt, optarg);
+        if (good < 0)
+            good = parse_of_mode(o, opt, optarg);
+        if (!good) {
+            fprintf(stderr, "farm-sim: --%s %s: not a good value; try --help\n", long_options[place].name, optarg);
             return FL_EXIT_USAGE;
         }
     }

@@ -223,8 +223,7 @@ static void on_plain_command_end(void *ctx)
 
 static void take_time(fl_worker *w, double seconds, fl_loop_on_timer then)
 {
-    fl_timer_init(&w->run.timer, then, w);
-    fl_timer_start(w->farm->loop, &w->run.timer, fl_farm_scaled_us(w->farm, seconds));
+    fl_timer_restart(w->farm->loop, &w->run.timer, then, w, fl_farm_scaled_us(w->farm, seconds));
 }
 
 /* Frames of "1..3,7", the form in which render tasks name them. 0 for text of another form. */

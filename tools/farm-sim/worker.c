@@ -53,15 +53,14 @@ static void enter(fl_worker *w, fl_phase phase)
 
 static void pause_us(fl_worker *w, fl_loop_on_timer then, int64_t delay_us)
 {
-    fl_timer_init(&w->timer, then, w);
-    fl_timer_start(w->farm->loop, &w->timer, delay_us);
+    fl_timer_restart(w->farm->loop, &w->timer, then, w, delay_us);
 }
 
 void fl_worker_send(fl_worker *w, fl_request *request, fl_on_reply fn)
 {
     const fl_hooks *hooks = &w->farm->hooks;
     if (hooks->choose_cut)
-        request->cut = hooks->choose_cut(hooks->ctx, &request->cut_after_us);
+        request->cut = hooks->choose_cut(hooks->ctx, request->op, &request->cut_after_us);
     int rc = fl_conn_send(w->conn, request, fn, w);
     if (rc < 0) {
         fprintf(stderr, "farm-sim: %s: cannot send a request: %s\n", w->name, strerror(-rc));
@@ -138,7 +137,7 @@ static void on_registered(void *ctx, const fl_reply *reply)
         fail(w, "the registration", reply);
         return;
     }
-    strcpy(w->uuid, uuid);
+    snprintf(w->uuid, sizeof w->uuid, "%s", uuid);
     json_decref(json);
     fl_farm_keep_credentials(w->farm, w->name, w->uuid, w->secret);
     if (fl_conn_set_identity(w->conn, w->uuid, w->secret) < 0) {
@@ -159,7 +158,7 @@ static void register_worker(fl_worker *w)
         return;
     }
     for (size_t i = 0; i < sizeof bytes; i++)
-        sprintf(w->secret + 2 * i, "%02x", bytes[i]);
+        snprintf(w->secret + 2 * i, 3, "%02x", bytes[i]);
     json_t *body = json_pack("{s:s, s:s, s:s, s:o}", "name", w->name, "platform", "linux", "secret", w->secret,
                              "supported_task_types", list_task_types(w->farm));
     send_json(w, FL_OP_REGISTER, "/api/v3/worker/register-worker", body, on_registered);
@@ -273,6 +272,7 @@ static void on_asked(void *ctx, const fl_reply *reply)
     fl_worker *w = ctx;
     const fl_hooks *hooks = &w->farm->hooks;
     enter(w, FL_PHASE_AWAKE);
+    w->refusals = reply->status == 409 ? w->refusals + 1 : 0;
     if (reply->status == 200) {
         json_t *task = parse_reply(reply);
         if (is_task(task)) {
@@ -466,6 +466,7 @@ void fl_worker_destroy(fl_worker *w)
 void fl_worker_start(fl_worker *w)
 {
     *w->problem = 0;
+    w->refusals = 0;
     w->restart = false;
     w->registered_now = false;
     if (!fl_farm_find_credentials(w->farm, w->name, w->uuid, w->secret)) {

@@ -34,10 +34,10 @@ typedef struct fl_worker {
     char wanted[32]; /* status to go to */
     int64_t flush_phase_us;
     uint64_t tasks_done;
+    unsigned refusals; /* task requests answered with 409, in a row */
     fl_timer timer; /* the pause of the phase */
     fl_updates updates;
     fl_run run;
-    void *mode_data; /* of the mode */
 } fl_worker;
 
 fl_worker *fl_worker_create(fl_farm *farm, uint32_t index);

@@ -5,6 +5,10 @@
 # common.sh - what run.sh and test.sh share: messages, Debian packages, the build. Sourced, never run; the caller has set
 # `root` to the checkout's folder and uses `set -u`. Functions print what goes wrong and return non-zero.
 
+# Debian's own programs first: the packages named in tools/setup/packages are made for them.
+PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+export PATH
+
 say()
 {
     printf '%s\n' "$*"
@@ -107,12 +111,16 @@ configure()
 # build FOLDER: brings the folder's targets up to date. Quiet when there is nothing to do.
 build()
 {
-    local folder=$1 idle
-    # With `set -e` in the caller, too: a failing dry run only means that there is something to do.
-    idle=$(ninja -C "$folder" -n 2>/dev/null) || idle=''
-    [[ $idle == *"no work to do"* ]] && return 0
-    say "Building ${folder#"$root"/}"
-    if ! ninja -C "$folder"; then
+    local folder=$1 steps
+    local -a quiet=()
+    # The look at git's commit is always among the steps to be done, and so are those that follow if that has changed.
+    steps=$(ninja -C "$folder" -n 2>/dev/null | grep -c '^\[')
+    if ((steps <= 3)); then
+        quiet=(--quiet)
+    else
+        say "Building ${folder#"$root"/}"
+    fi
+    if ! ninja -C "$folder" "${quiet[@]}"; then
         complain "the build failed (see above)"
         return 1
     fi
@@ -129,4 +137,47 @@ with_lock()
         fi
         "$@" 9<&-
     ) 9<"$root/tools/setup"
+}
+
+# ---- Programs beside the script ----
+
+# start_child COMMAND...: to be put in the background; the command is $! then. It gets a session of its own, so that the
+# terminal's Ctrl-C reaches the script alone, and it ends with the script, even when that one is killed.
+start_child()
+{
+    exec setsid setpriv --pdeathsig TERM -- "$@"
+}
+
+# await PID: waits for a child to end, whatever signals come in between. Returns its exit code.
+await()
+{
+    local code
+    while :; do
+        wait "$1" 2>/dev/null # bash would tell of every killed child
+        code=$?
+        kill -0 "$1" 2>/dev/null || break
+    done
+    # Above 128 it may be the signal that ended the wait; bash still knows how the process ended.
+    if ((code > 128)); then
+        wait "$1" 2>/dev/null
+        code=$?
+    fi
+    return "$code"
+}
+
+# port_answers HOST PORT
+port_answers()
+{
+    (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null
+}
+
+# is_ready HOST PORT: asks the manager whether its start is over and what it needs works.
+is_ready()
+{
+    (
+        exec 3<>"/dev/tcp/$1/$2" || exit 1
+        printf 'GET /health/ready HTTP/1.0\r\n\r\n' >&3
+        IFS= read -r -t 2 line <&3
+        [[ $line == "HTTP/1."?" 200 "* ]]
+    ) 2>/dev/null
 }

@@ -206,6 +206,32 @@ static void a_job_has_one_chain_at_a_time(void **state)
     farm_stop(&f);
 }
 
+static void a_change_that_is_asked_for_before_an_ended_chain_is_destroyed_gets_one_of_its_own(void **state)
+{
+    (void)state;
+    farm f;
+    farm_start(&f, small_steps);
+    farm_add_job(&f, &(farm_job){ .tasks = "Q*20", .status = FLAMENCO_JOB_ACTIVE });
+    set_job_in_background(&f, FLAMENCO_JOB_FAILED);
+    assert_int_equal(f.host.n_steps, 1);
+    flamenco_step ended = f.host.steps[0];
+    f.host.n_steps = 0;
+    int32_t rc = FLAMENCO_AGAIN;
+    while (rc == FLAMENCO_AGAIN) {
+        flamenco_error err = FLAMENCO_ERROR_INIT;
+        rc = ended.run(farm_begin(&f), ended.ctx, &err);
+        farm_commit(&f);
+    }
+    set_job_in_background(&f, FLAMENCO_JOB_REQUEUEING);
+    assert_int_equal(f.host.n_steps, 1);
+    ended.destroy(ended.ctx);
+    set_job_in_background(&f, FLAMENCO_JOB_CANCEL_REQUESTED);
+    assert_int_equal(f.host.n_steps, 1);
+    (void)farm_run_steps(&f);
+    assert_string_equal(farm_job_status(&f, 1), "canceled");
+    farm_stop(&f);
+}
+
 static void what_is_asked_for_last_wins(void **state)
 {
     (void)state;
@@ -384,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_queued_step_that_is_rolled_back_runs_again),
         cmocka_unit_test(a_chain_after_a_rolled_back_request_does_nothing),
         cmocka_unit_test(a_job_has_one_chain_at_a_time),
+        cmocka_unit_test(a_change_that_is_asked_for_before_an_ended_chain_is_destroyed_gets_one_of_its_own),
         cmocka_unit_test(what_is_asked_for_last_wins),
         cmocka_unit_test(tasks_that_change_behind_the_cursor_are_not_forgotten),
         cmocka_unit_test(a_pause_waits_for_its_steps_and_for_the_last_active_task),

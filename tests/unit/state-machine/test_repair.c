@@ -143,6 +143,35 @@ static void a_long_change_goes_on_after_a_crash(void **state)
     }
 }
 
+static void a_long_change_is_ended_at_once_when_the_limit_was_raised(void **state)
+{
+    (void)state;
+    static const char *const small_steps[] = { "single_step_limit", "10", "bulk_step", "4", NULL };
+    static const struct {
+        uint32_t job;
+        const char *tasks;
+        uint32_t to;
+        const char *tasks_after, *job_after;
+    } vectors[] = {
+        { FLAMENCO_JOB_COMPLETED, "C*22", FLAMENCO_JOB_REQUEUEING, "Q*22", "queued" },
+        { FLAMENCO_JOB_ACTIVE, "C,Q*22", FLAMENCO_JOB_CANCEL_REQUESTED, "C,X*22", "canceled" },
+        { FLAMENCO_JOB_ACTIVE, "C,Q*22", FLAMENCO_JOB_FAILED, "C,X*22", "failed" },
+    };
+    for (size_t i = 0; i < COUNT(vectors); ++i) {
+        char letters[256];
+        farm f;
+        farm_start(&f, small_steps);
+        farm_add_job(&f, &(farm_job){ .tasks = vectors[i].tasks, .status = vectors[i].job });
+        fake_host_set(&f.host, "single_step_limit", "1000");
+        crash_after(&f, vectors[i].to, 2);
+        (void)repair_all(&f);
+        assert_string_equal(farm_tasks(&f, 1, letters), vectors[i].tasks_after);
+        assert_string_equal(farm_job_status(&f, 1), vectors[i].job_after);
+        assert_int_equal(repair_all(&f), 1);
+        farm_stop(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +179,7 @@ int main(void)
         cmocka_unit_test(what_is_not_half_done_is_left_alone),
         cmocka_unit_test(several_jobs_are_repaired_one_a_call),
         cmocka_unit_test(a_long_change_goes_on_after_a_crash),
+        cmocka_unit_test(a_long_change_is_ended_at_once_when_the_limit_was_raised),
     };
     return cmocka_run_group_tests_name("state-machine-repair", tests, NULL, NULL);
 }

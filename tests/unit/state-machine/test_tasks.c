@@ -54,6 +54,8 @@ static void a_task_change_ripples_to_its_job(void **state)
         { FLAMENCO_JOB_CANCEL_REQUESTED, "X,Q", 2, 'X', "task2 Q>X; job cancel-requested>canceled", "X,X", FLAMENCO_JOB_CANCELED },
         { FLAMENCO_JOB_CANCEL_REQUESTED, "A,F", 1, 'X', "task1 A>X; job cancel-requested>canceled", "X,F", FLAMENCO_JOB_CANCELED },
         { FLAMENCO_JOB_CANCEL_REQUESTED, "A,Q", 2, 'A', "task2 Q>A", "A,A", FLAMENCO_JOB_CANCEL_REQUESTED },
+        { FLAMENCO_JOB_CANCEL_REQUESTED, "A,Q", 1, 'F', "task1 A>F", "F,Q", FLAMENCO_JOB_CANCEL_REQUESTED },
+        { FLAMENCO_JOB_CANCELED, "X,C", 1, 'F', "task1 X>F; job canceled>failed+", "F,C", FLAMENCO_JOB_FAILED },
         { FLAMENCO_JOB_REQUEUEING, "A,X", 1, 'X', "task1 A>X", "X,X", FLAMENCO_JOB_REQUEUEING },
         { FLAMENCO_JOB_REQUEUEING, "A,C", 1, 'C', "task1 A>C", "C,C", FLAMENCO_JOB_REQUEUEING },
     };
