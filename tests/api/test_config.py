@@ -77,7 +77,7 @@ def test_shipped_file_is_good(make_manager):
     ("limits: {colour: 1}\n" + PLUGINS, "limits", ["limits.colour"]),
     (PLUGINS + "  coffee: {file: x}\n", "coffee", ["coffee", "persist"]),
     (PLUGINS.replace("{file: clock-system}", "{file: clock-system, colour: 1}"), "clock-system", ["colour"]),
-    (PLUGINS.replace("{file: compiler-js}", "{file: compiler-js, settings: {colour: 1}}"), "compiler-js", ["colour", "compiler-js"]),
+    (PLUGINS.replace("{file: compiler-js}", "{file: compiler-js, settings: {colour: 1}}"), "compiler-js", ["job_compiler", "colour"]),
     (PLUGINS + "  persist: {enabled: true}\n", "  persist: {enabled", ["persist"]),
     ("http: {}\n" + PLUGINS + "http: {gzip: true}\n", "http: {gzip", ["http"]),
     # wrong types and ranges
@@ -186,6 +186,7 @@ def test_files_that_are_no_plugins(make_manager, tmp_path):
 
 BAD_PLUGIN = """
 #include <stdlib.h>
+#include "flamenco/broadcaster.h"
 #include "flamenco/clock.h"
 static int64_t now(void *self) { (void)self; return 1; }
 static int32_t create(const flamenco_host *h, void **out, flamenco_error *e) { (void)e; *out = (void *)h; return 0; }
@@ -195,8 +196,13 @@ static int32_t start(void *s, flamenco_error *e)
 { (void)s; return START; }
 static int32_t stop(void *s, int64_t d, flamenco_error *e) { (void)s; (void)d; (void)e; return 0; }
 static void destroy(void *s) { (void)s; }
-static const flamenco_clock table = { .struct_size = sizeof(flamenco_clock), .now_us = now, METHODS };
-static const flamenco_provide p = { sizeof(flamenco_provide), 0, FLAMENCO_CLOCK, &table };
+static void publish(void *s, const flamenco_event *v) { (void)s; (void)v; }
+static int32_t flush(void *s, int64_t d, flamenco_error *e) { (void)s; (void)d; (void)e; return 0; }
+static const flamenco_clock clock_table = { .struct_size = sizeof(flamenco_clock), .now_us = now, METHODS };
+static const flamenco_broadcaster broadcaster_table = { sizeof(flamenco_broadcaster), 0, publish, flush };
+static const flamenco_provide p = PROVIDES_CLOCK ?
+    (flamenco_provide){ sizeof(flamenco_provide), 0, FLAMENCO_CLOCK, &clock_table } :
+    (flamenco_provide){ sizeof(flamenco_provide), 0, FLAMENCO_BROADCASTER, &broadcaster_table };
 static const flamenco_provide *const provides[] = { &p, NULL };
 static const flamenco_need n = { .struct_size = sizeof(flamenco_need), .id = NEED };
 static const flamenco_need *const needs[] = { HAS_NEED ? &n : NULL, NULL };
@@ -212,7 +218,6 @@ BAD_PLUGINS = [
     ("no ABI", {"MAJOR": "0"}, ["bad", "ABI"]),
     ("a required method is missing", {"METHODS": ".monotonic_us = now"}, ["bad", "wait_until"]),
     ("a needed service is missing", {"HAS_NEED": "1", "NEED": '"com.example.nothing/1"'}, ["bad", "com.example.nothing/1"]),
-    ("it needs itself", {"HAS_NEED": "1", "NEED": "FLAMENCO_CLOCK"}, ["bad"]),
     ("configure refuses", {"CONFIGURE": 'flamenco_fail(e, FLAMENCO_E_INVALID, "it is Monday")'}, ["it is Monday"]),
 ]
 
@@ -224,10 +229,21 @@ def test_bad_plugins_are_refused(make_manager, tmp_path, what, change, words):
     assert_refused(make_manager(), PLUGINS.replace("clock-system", str(path)), str(path), *words)
 
 
-def build_plugin(tmp_path, change):
-    values = {"MAJOR": "1", "MINOR": "0", "METHODS": GOOD_METHODS, "HAS_NEED": "0", "NEED": '"x/1"', "CONFIGURE": "(void)e, 0",
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_plugins_that_need_each_other_are_refused(make_manager, tmp_path):
+    clock = build_plugin(tmp_path, {"HAS_NEED": "1", "NEED": "FLAMENCO_BROADCASTER"}, "clock")
+    other = build_plugin(tmp_path, {"HAS_NEED": "1", "NEED": "FLAMENCO_CLOCK", "PROVIDES_CLOCK": "0"}, "broadcaster")
+    text = PLUGINS.replace("clock-system", str(clock)) + f"  broadcaster: {{file: {other}}}\n"
+    code, problems = check(make_manager(), text)
+    assert code == 1
+    told = "\n".join(problems)
+    assert re.search(r"manager\.yaml:\d+: plugins\.(clock|broadcaster): .*circle", told), told
+
+
+def build_plugin(tmp_path, change, name="bad"):
+    values = {"PROVIDES_CLOCK": "1", "MAJOR": "1", "MINOR": "0", "METHODS": GOOD_METHODS, "HAS_NEED": "0", "NEED": '"x/1"', "CONFIGURE": "(void)e, 0",
               "START": "(void)e, 0", **change}
-    source, path = tmp_path / "bad.c", tmp_path / "bad.so"
+    source, path = tmp_path / f"{name}.c", tmp_path / f"{name}.so"
     head = "".join(f"#define {k} {v}\n" for k, v in values.items())
     source.write_text(head + BAD_PLUGIN)
     subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-w", f"-I{REPO / 'include'}", "-o", path, source], check=True)
@@ -262,7 +278,7 @@ META = "_meta: {version: 3}\n"
     (META + "task_timeout: \"\"\n", "task_timeout", ["task_timeout"]),
     (META + "blocklist_threshold: \"5\"\n", "blocklist_threshold", ["blocklist_threshold"]),
     (META + "manager_name: [a]\n", "manager_name", ["manager_name"]),
-    (META + "variables: {x: {values: [{platform: [linux], value: y}]}}\n", "variables", ["platform"]),
+    (META + "variables: {x: {values: [{platform: [linux], value: y}]}}\n", "variables", ["variables.x"]),
     (META + "a:\n\tb: c\n", None, []),
 ])
 def test_reference_file_refused(make_manager, text, mark, words):
