@@ -147,6 +147,7 @@ static uint32_t wait_for_end(struct flamenco *f, const sigset_t *signals)
         if (!(fds[0].revents & POLLIN) || read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
             continue;
         if (info.ssi_signo == SIGHUP) {
+            fl_info("manager", "restarting: hung up");
             wanted = FL_WANT_RESTART;
             break;
         }
@@ -200,9 +201,7 @@ static void restart_in_place(program *p, const int *fds, size_t n)
         snprintf(text + used, sizeof(text) - used, "%s%d", i > 0 ? "," : "", fds[i]);
     }
     setenv(LISTEN_FDS_ENV, text, 1);
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    /* Signals stay blocked: one that comes now waits for the new program, instead of ending it before it can listen. */
     execv(p->places.program, p->argv);
     fl_error("manager", "cannot start %s anew: %s", p->places.program, strerror(errno));
 }

@@ -98,9 +98,9 @@ static int32_t on_job(void *ctx, const flamenco_compiled_job *job)
     char uuid[37];
     fl_uuid_format(&job->uuid, uuid);
     o->job = json_pack("{so so si so so so so ss sI sI sI}", "name", text_of(job->name), "type", text_of(job->type),
-                       "priority", job->priority, "settings", parse(job->settings), "metadata", parse(job->metadata), "tag",
-                       text_of(job->worker_tag), "checkout", text_of(job->shaman_checkout_id), "uuid", uuid, "n_tasks",
-                       (json_int_t)job->n_tasks, "n_deps", (json_int_t)job->n_deps, "steps_total",
+                       "priority", job->priority, "settings", parse(job->settings), "metadata", parse(job->metadata),
+                       "tag", text_of(job->worker_tag), "checkout", text_of(job->shaman_checkout_id), "uuid", uuid,
+                       "n_tasks", (json_int_t)job->n_tasks, "n_deps", (json_int_t)job->n_deps, "steps_total",
                        (json_int_t)job->steps_total);
     return o->fail_job;
 }
@@ -119,10 +119,11 @@ static int32_t on_tasks(void *ctx, const flamenco_compiled_task *rows, uint64_t 
         if (memcmp(&row->uuid, &none, sizeof(none)) != 0)
             fl_uuid_format(&row->uuid, uuid);
         json_array_append_new(o->uuids, json_string(uuid));
-        json_array_append_new(
-            o->tasks, json_pack("{sI so so si sI so so}", "index_in_job", (json_int_t)json_array_size(o->tasks) + 1, "name",
-                                text_of(row->name), "type", text_of(row->type), "priority", row->priority, "steps_total",
-                                (json_int_t)row->steps_total, "depends_on", deps, "commands", parse(row->commands)));
+        json_array_append_new(o->tasks, json_pack("{sI so so si sI so so}", "index_in_job",
+                                                  (json_int_t)json_array_size(o->tasks) + 1, "name", text_of(row->name),
+                                                  "type", text_of(row->type), "priority", row->priority, "steps_total",
+                                                  (json_int_t)row->steps_total, "depends_on", deps, "commands",
+                                                  parse(row->commands)));
     }
     return o->fail_tasks;
 }
@@ -211,8 +212,9 @@ void rig_evaluate(rig *r, const char *prelude, const vector *vectors, size_t n)
     size_t at = (size_t)snprintf(text, size, "%s\nfunction compileJob(job) {\nconst vectors = [\n", prelude);
     for (size_t i = 0; i < n; i++)
         at += (size_t)snprintf(text + at, size - at, "() => (%s),\n", vectors[i].expression);
-    snprintf(text + at, size - at, "%s",
-             "];\njob.settings = {out: vectors.map((f) => { try { return f(); } catch (e) { return '!' + e; } })};\n}\n");
+    snprintf(
+        text + at, size - at, "%s",
+        "];\njob.settings = {out: vectors.map((f) => { try { return f(); } catch (e) { return '!' + e; } })};\n}\n");
     outcome o;
     rig_body(r, text, "{}", &o);
     free(text);

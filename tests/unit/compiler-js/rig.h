@@ -35,10 +35,11 @@ typedef struct rig {
 typedef struct outcome {
     int32_t rc;
     flamenco_error err;
-    json_t *job;   /* {"name", "type", "priority", "settings", "metadata", "tag", "checkout", "uuid", counts}; NULL: none came */
+    json_t *
+        job; /* {"name", "type", "priority", "settings", "metadata", "tag", "checkout", "uuid", counts}; NULL: none came */
     json_t *tasks; /* as in the contract's examples */
     json_t *uuids; /* the tasks'; "" = none */
-    size_t calls;  /* of sink.tasks */
+    size_t calls; /* of sink.tasks */
     char log[4096]; /* the first lines, each as "level text\n" */
     size_t lines;
     char problem[9000];
