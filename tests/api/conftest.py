@@ -8,8 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from harness.check import wait_until  # noqa: E402
 from harness.farm import GRAPH, Farm  # noqa: E402
 from harness.manager import Manager, program, sanitizer, scale  # noqa: E402
+from harness.parked import HOLD, parked  # noqa: E402
 
 _lanes = itertools.count(1)
 
@@ -61,6 +63,22 @@ def farm(shared_farm):
         manager.wait_exit()
         manager.start()
     yield shared_farm
+
+
+@pytest.fixture(scope="session")
+def shared_parked_farm(tmp_path_factory):
+    farm = start_farm(tmp_path_factory.mktemp("parked"), yaml=HOLD, manual_clock=True,
+                      reference={"worker_timeout": "1m", "task_timeout": "0s"})
+    yield farm
+    farm.manager.stop()
+
+
+@pytest.fixture
+def parked_farm(shared_parked_farm):
+    """A manager that holds questions back until there is an answer, with a clock set by hand. Nothing waits in it when a
+    test begins."""
+    yield shared_parked_farm
+    wait_until(lambda: parked(shared_parked_farm) == 0, "the questions of the test are dropped")
 
 
 @pytest.fixture
