@@ -8,16 +8,19 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/api/events.h"
 #include "core/base/log.h"
+#include "core/base/uuid.h"
 #include "core/listeners.h"
 #include "core/parked.h"
 #include "core/touches.h"
 #include "core/workpool.h"
 
 #define QUEUED_AT_MOST 4u
-#define LANES 2u /* fewer than the pool's least number of threads, so that a hung disk leaves some for other work */
+#define LANES_MAX \
+    4u /* never more than half the cores: fewer than the pool has threads, so that a hung disk leaves some */
 #define LANE_KEY UINT64_C(0x6c6f676c616e6500) /* order keys of the lanes, apart from anybody else's */
 #define LANE_JOBS_AT_MOST 256u
 #define LOG_WAIT_US 1000000
@@ -35,6 +38,7 @@ struct fl_publisher {
     int busy; /* a batch is being worked off */
     int ended; /* the thread takes no batches any more */
     uint64_t next_seq;
+    uint32_t lanes; /* one for two cores: each lane costs a wake-up per batch */
     uint32_t lane_jobs; /* log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
@@ -115,9 +119,9 @@ static int latch_wait(latch *l, int64_t us)
     return done;
 }
 
-static uint32_t lane_of(const flamenco_uuid *task)
+static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task)
 {
-    return task->b[15] % LANES; /* the last byte is random in every version */
+    return task->b[15] % publisher->lanes; /* the last byte is random in every version */
 }
 
 /* Counts texts that were not written; says so once a minute. */
@@ -137,7 +141,7 @@ static void fail_lane(fl_publisher *publisher, fl_batch *batch, uint32_t lane, c
 {
     uint64_t n = 0;
     for (fl_effect *e = batch->first; e != NULL; e = e->next) {
-        if (e->kind != FL_EFFECT_LOG || lane_of(&e->log.task) != lane ||
+        if (e->kind != FL_EFFECT_LOG || lane_of(publisher, &e->log.task) != lane ||
             __atomic_load_n(&e->log.state, __ATOMIC_ACQUIRE) != FL_LOG_WAITS)
             continue;
         __atomic_store_n(&e->log.state, FL_LOG_FAILED, __ATOMIC_RELEASE);
@@ -155,19 +159,56 @@ static void note_hung_logs(fl_publisher *publisher, fl_batch *batch)
     logs_failed(publisher, n, "the storage takes more than a second");
 }
 
+/* The next log effect of this lane from `e` on; NULL: there is none. */
+static fl_effect *next_of_lane(const lane_job *job, fl_effect *e)
+{
+    while (e != NULL && (e->kind != FL_EFFECT_LOG || lane_of(job->publisher, &e->log.task) != job->lane))
+        e = e->next;
+    return e;
+}
+
+/* Adds a text to what is written together, with the newline that the log would add. */
+static void join_text(fl_buf *joined, flamenco_str text)
+{
+    if (text.len == 0)
+        return;
+    fl_buf_add_str(joined, text);
+    if (text.ptr[text.len - 1] != '\n')
+        fl_buf_add_char(joined, '\n');
+}
+
+/* Appends what stands for one task in a row by one call: a step often logs two or three lines. Returns the next effect. */
+static fl_effect *append_row(fl_cx *cx, const lane_job *job, fl_effect *first, fl_buf *joined)
+{
+    flamenco_error failure = FLAMENCO_ERROR_INIT;
+    fl_effect *end = next_of_lane(job, first->next);
+    flamenco_str text = first->log.text;
+    joined->len = 0;
+    if (end != NULL && fl_uuid_equal(&end->log.task, &first->log.task)) {
+        join_text(joined, first->log.text);
+        for (; end != NULL && fl_uuid_equal(&end->log.task, &first->log.task); end = next_of_lane(job, end->next))
+            join_text(joined, end->log.text);
+        text = fl_buf_str(joined);
+    }
+    int32_t rc = joined->failed ? flamenco_fail(&failure, FLAMENCO_E_NOMEM, "memory is exhausted")
+                                : flamenco_log_storage_append(&cx->f->log_storage, &first->log.job, &first->log.task,
+                                                              text, &failure);
+    uint64_t n = 0;
+    for (fl_effect *e = first; e != end; e = next_of_lane(job, e->next), ++n)
+        __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
+    if (rc != FLAMENCO_OK)
+        logs_failed(job->publisher, n, failure.text);
+    return end;
+}
+
 static int32_t run_lane(fl_cx *cx, fl_step *step, flamenco_error *err)
 {
     (void)err;
-    lane_job *job = (lane_job *)(void *)step;
-    for (fl_effect *e = job->batch->first; e != NULL; e = e->next) {
-        if (e->kind != FL_EFFECT_LOG || lane_of(&e->log.task) != job->lane)
-            continue;
-        flamenco_error failure = FLAMENCO_ERROR_INIT;
-        int32_t rc = flamenco_log_storage_append(&cx->f->log_storage, &e->log.job, &e->log.task, e->log.text, &failure);
-        __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
-        if (rc != FLAMENCO_OK)
-            logs_failed(job->publisher, 1, failure.text);
-    }
+    const lane_job *job = (lane_job *)(void *)step;
+    fl_buf joined = { 0 };
+    for (fl_effect *e = next_of_lane(job, job->batch->first); e != NULL;)
+        e = append_row(cx, job, e, &joined);
+    fl_buf_fini(&joined);
     return FLAMENCO_OK;
 }
 
@@ -223,22 +264,22 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
     uint32_t lanes = 0, count = 0;
     for (fl_effect *e = batch->first; e != NULL; e = e->next) {
         if (e->kind == FL_EFFECT_LOG)
-            lanes |= 1u << lane_of(&e->log.task);
+            lanes |= 1u << lane_of(publisher, &e->log.task);
     }
-    for (uint32_t lane = 0; lane < LANES; ++lane)
+    for (uint32_t lane = 0; lane < publisher->lanes; ++lane)
         count += (lanes >> lane) & 1u;
     if (count == 0)
         return;
     latch *l = latch_create(count);
     if (l == NULL) {
-        for (uint32_t lane = 0; lane < LANES; ++lane)
+        for (uint32_t lane = 0; lane < publisher->lanes; ++lane)
             fail_lane(publisher, batch, lane, "memory is exhausted");
         return;
     }
     pthread_mutex_lock(&publisher->lock);
     int hangs = publisher->lane_jobs > 0;
     pthread_mutex_unlock(&publisher->lock);
-    for (uint32_t lane = 0; lane < LANES; ++lane) {
+    for (uint32_t lane = 0; lane < publisher->lanes; ++lane) {
         if ((lanes >> lane) & 1u)
             start_lane(publisher, batch, l, lane);
     }
@@ -348,6 +389,8 @@ int32_t fl_publisher_start(struct flamenco *f, fl_publisher **out, flamenco_erro
     fl_publisher *publisher = calloc(1, sizeof(*publisher));
     if (publisher == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the publisher");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    publisher->lanes = cores >= 2 * (long)LANES_MAX ? LANES_MAX : cores >= 4 ? (uint32_t)cores / 2 : 1;
     publisher->f = f;
     publisher->last = &publisher->first;
     pthread_mutex_init(&publisher->lock, NULL);

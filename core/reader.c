@@ -104,6 +104,7 @@ void *fl_reader_main(void *arg)
 {
     fl_reader *reader = arg;
     fl_executor *ex = reader->ex;
+    (void)pthread_setname_np(pthread_self(), "reader");
     for (;;) {
         pthread_mutex_lock(&ex->lock);
         while (ex->reads.first == NULL && !ex->stopping)

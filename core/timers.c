@@ -89,6 +89,7 @@ int32_t fl_timers_add(fl_timers *timers, int64_t delay_us, fl_on_timer on_timer,
 static void *timers_main(void *arg)
 {
     fl_timers *timers = arg;
+    (void)pthread_setname_np(pthread_self(), "timers");
     pthread_mutex_lock(&timers->lock);
     while (!timers->stopping) {
         int64_t now_us = flamenco_clock_monotonic_us(&timers->f->clock);

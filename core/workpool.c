@@ -129,6 +129,7 @@ static void run_step(fl_workpool *pool, fl_step *step)
 static void *pool_main(void *arg)
 {
     fl_workpool *pool = arg;
+    (void)pthread_setname_np(pthread_self(), "work");
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (pool->queue.first == NULL && !pool->stopping)

@@ -27,6 +27,7 @@ static void *read_files(void *arg)
 {
     fl_http *http = arg;
     struct fl_files *files = &http->files;
+    (void)pthread_setname_np(pthread_self(), "http-files");
     pthread_mutex_lock(&files->lock);
     for (;;) {
         fl_http_request *request = files->first;

@@ -212,6 +212,7 @@ void *fl_loop_main(void *arg)
     fl_http *http = loop->http;
     int busy = 1;
 
+    (void)pthread_setname_np(pthread_self(), "http");
     /* All of h2o's per-loop state is made on the loop's own thread: its socket buffers come from a thread-local list,
      * and a context made elsewhere would share that list with another loop. */
     loop->self = pthread_self();

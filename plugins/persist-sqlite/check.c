@@ -69,16 +69,17 @@ static int32_t check_counters(flamenco_session *s, const fl_job_state *job, int6
     fl_bind_int(&q, 3, job->key);
     int32_t rc = fl_query_step(&q);
     if (rc > 0) {
-        if (!job->hidden && fl_column_int(&q, 0) != end - first)
+        int64_t differ = 0;
+        for (int i = 0; i < (int)FLAMENCO_TASK_STATUSES; ++i)
+            differ |= fl_column_int(&q, 1 + i) ^ job->n[i];
+        if (fl_column_int(&q, 0) != end - first)
             wrong = "tasks are missing";
-        for (int i = 0; i < (int)FLAMENCO_TASK_STATUSES; ++i) {
-            if (fl_column_int(&q, 1 + i) != job->n[i])
-                wrong = "the counters of its tasks are wrong";
-        }
-        if (fl_column_int(&q, 8) != job->steps_total || fl_column_int(&q, 9) != job->steps_done)
-            wrong = "its sums of steps are wrong";
-        if (fl_column_int(&q, 10) != 0)
+        else if (fl_column_int(&q, 10) != 0)
             wrong = "tasks of another job stand among its own";
+        else if (differ != 0)
+            wrong = "the counters of its tasks are wrong";
+        else if (fl_column_int(&q, 8) != job->steps_total || fl_column_int(&q, 9) != job->steps_done)
+            wrong = "its sums of steps are wrong";
     }
     rc = fl_query_end(&q, rc);
     return rc == FLAMENCO_OK && wrong != NULL ? job_finding(s, job->key, wrong) : rc;
@@ -136,7 +137,7 @@ static int32_t check_runq(flamenco_session *s, const fl_job_state *job)
 /* Checks the first job behind *job and moves on to it. *n_out: its tasks; -1 = there is no further job. */
 static int32_t check_job(flamenco_session *s, int64_t *job_key, int64_t *n_out)
 {
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t first = 0, end = 0, key = 0;
     fl_query q = fl_query_begin(s, FL_SQL_CHECK_NEXT_JOB);
     fl_bind_int(&q, 1, *job_key);
@@ -151,12 +152,14 @@ static int32_t check_job(flamenco_session *s, int64_t *job_key, int64_t *n_out)
         rc = fl_job_range(s, key, &first, &end);
     if (rc < 0)
         return rc;
-    rc = check_runq(s, &job);
+    rc = FLAMENCO_OK;
     /* A hidden job is being stored or purged: its tasks are not all there. */
-    if (rc == FLAMENCO_OK && !job.hidden)
+    if (!job.hidden)
         rc = check_counters(s, &job, first, end);
     if (rc == FLAMENCO_OK && !job.hidden)
         rc = check_deps(s, &job, first, end);
+    if (rc == FLAMENCO_OK)
+        rc = check_runq(s, &job);
     *job_key = key;
     *n_out = end - first;
     return rc;

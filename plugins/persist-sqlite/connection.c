@@ -134,6 +134,9 @@ int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamen
     if (rc != SQLITE_OK)
         result = flamenco_fail(err, rc == SQLITE_NOMEM ? FLAMENCO_E_NOMEM : FLAMENCO_E_UNAVAILABLE,
                                "cannot open %s: %s", store->path, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    else if (kind == FLAMENCO_SESSION_WRITER && sqlite3_db_readonly(db, "main") != 0)
+        /* SQLite opens what it may not write for reading, and stays at that: the store would never write again. */
+        result = flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "%s cannot be written", store->path);
     else
         result = set_up(store, kind, db, err);
     if (result == FLAMENCO_OK)

@@ -12,7 +12,7 @@
 
 static const char *const schema_1[] = {
     "CREATE TABLE state(name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-    "INSERT INTO state(name,value) VALUES('batch',0),('epoch',0),('clean',1),('next_task',1);"
+    "INSERT INTO state(name,value) VALUES('batch',0),('epoch',0),('clean',1),('resets',0),('next_task',1);"
 
     "CREATE TABLE task_type(id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;"
     "CREATE UNIQUE INDEX task_type_name ON task_type(name);",
@@ -28,8 +28,7 @@ static const char *const schema_1[] = {
     " address TEXT NOT NULL, platform TEXT NOT NULL, software TEXT NOT NULL, task_types TEXT NOT NULL,"
     " secret TEXT NOT NULL) STRICT;"
     "CREATE UNIQUE INDEX worker_uuid ON worker(uuid);"
-    "CREATE TABLE worker_type(worker INTEGER NOT NULL REFERENCES worker(id), type INTEGER NOT NULL REFERENCES "
-    "task_type(id),"
+    "CREATE TABLE worker_type(worker INTEGER NOT NULL REFERENCES worker(id), type INTEGER NOT NULL,"
     " PRIMARY KEY(worker,type)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE worker_tag(worker INTEGER NOT NULL REFERENCES worker(id), tag INTEGER NOT NULL REFERENCES tag(id),"
     " PRIMARY KEY(worker,tag)) STRICT, WITHOUT ROWID;"

@@ -57,9 +57,10 @@ int32_t fl_maintain(void *self, flamenco_session *session, uint32_t phase, flame
     uint64_t quiet = (uint64_t)config->integer(config->c, "quiet_pages");
     if (phase == FLAMENCO_MAINTAIN_QUIET) {
         int32_t rc = copy_log(store, session->db, err);
-        /* A log that is wholly copied begins anew with the next write, if nobody reads it: so write now. */
+        /* A log that is wholly copied begins anew with the next write, if nobody reads it: so write now, and another value
+         * than before, because SQLite leaves out a write that changes nothing. */
         if (rc == FLAMENCO_OK)
-            rc = fl_connection_run(session->db, "UPDATE state SET value=value WHERE name='batch';", err);
+            rc = fl_connection_run(session->db, "UPDATE state SET value=value+1 WHERE name='resets';", err);
         /* It did not begin anew: a long reader (check, backup, another program) holds it. Ask again later, not at once. */
         store->quiet_after = store->wal_pages < quiet ? quiet : store->wal_pages + quiet;
         if (store->wal_pages < store->copied_at)
