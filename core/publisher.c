@@ -33,7 +33,7 @@ struct fl_publisher {
     uint32_t queued;
     int stopping;
     uint64_t next_seq;
-    uint32_t lanes;      /* one for two cores: each lane costs a wake-up per batch */
+    uint32_t lanes; /* one for two cores: each lane costs a wake-up per batch */
     uint32_t lane_jobs; /* atomic: log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
@@ -91,7 +91,8 @@ static void latch_down(latch *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-static void latch_wait(latch *l, int64_t us)
+/* Returns whether it came down in time. */
+static int latch_wait(latch *l, int64_t us)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -99,7 +100,9 @@ static void latch_wait(latch *l, int64_t us)
     pthread_mutex_lock(&l->lock);
     while (l->left > 0 && pthread_cond_timedwait(&l->done, &l->lock, &until) == 0)
         continue;
+    int in_time = l->left == 0;
     pthread_mutex_unlock(&l->lock);
+    return in_time;
 }
 
 static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task)
@@ -107,16 +110,22 @@ static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task
     return task->b[15] % publisher->lanes; /* the last byte is random in every version */
 }
 
-/* Counts a log that was not written; says so once a minute. */
-static void log_failed(fl_publisher *publisher, const char *text)
+/* Says once a minute what is wrong with the logs. */
+static void complain(fl_publisher *publisher, const char *text)
 {
-    uint64_t failed = __atomic_add_fetch(&publisher->failed_logs, 1, __ATOMIC_RELAXED);
+    uint64_t failed = __atomic_load_n(&publisher->failed_logs, __ATOMIC_RELAXED);
     int64_t now_us = fl_monotonic_us();
     int64_t last_us = __atomic_load_n(&publisher->complained_us, __ATOMIC_RELAXED);
     if (last_us != 0 && now_us - last_us < COMPLAIN_EVERY_US)
         return;
     if (__atomic_compare_exchange_n(&publisher->complained_us, &last_us, now_us, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         fl_error("publisher", "task logs cannot be written (%llu so far): %s", (unsigned long long)failed, text);
+}
+
+static void log_failed(fl_publisher *publisher, const char *text)
+{
+    __atomic_add_fetch(&publisher->failed_logs, 1, __ATOMIC_RELAXED);
+    complain(publisher, text);
 }
 
 static int32_t run_lane(fl_cx *cx, fl_step *step, flamenco_error *err)
@@ -172,7 +181,8 @@ static void start_lane(fl_publisher *publisher, fl_batch *batch, latch *l, uint3
     fl_workpool_submit(publisher->f->workpool, &job->step);
 }
 
-/* Appends the batch's log texts, and waits for that, but no longer than 1 s. */
+/* Appends the batch's log texts, and waits for that, but no longer than 1 s, and not at all while texts of an earlier
+ * batch are still under way: a storage that hangs costs the farm one second, not one for each batch. */
 static void append_logs(fl_publisher *publisher, fl_batch *batch)
 {
     uint32_t lanes = 0, count = 0;
@@ -184,6 +194,7 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
         count += (lanes >> lane) & 1u;
     if (count == 0)
         return;
+    int hangs = __atomic_load_n(&publisher->lane_jobs, __ATOMIC_ACQUIRE) != 0;
     latch *l = latch_create(count);
     if (l == NULL) {
         log_failed(publisher, "memory is exhausted");
@@ -193,7 +204,8 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
         if ((lanes >> lane) & 1u)
             start_lane(publisher, batch, l, lane);
     }
-    latch_wait(l, LOG_WAIT_US);
+    if (!latch_wait(l, hangs ? 0 : LOG_WAIT_US))
+        complain(publisher, "the storage takes longer than a second");
     latch_unref(l);
 }
 
