@@ -16,6 +16,8 @@ typedef struct fl_executor_config {
     int64_t batch_us; /* age of a batch at most */
     int64_t step_deadline_us; /* how long a step is tried, 25 s */
     int64_t read_deadline_us; /* how long one snapshot may last, 10 s */
+    int64_t retry_us; /* pause after the first failure of the store, then doubled up to 1 s; 0 = 20 ms */
+    int64_t touch_us; /* how late last-seen and touch times may be stored; 0 = 1 s */
 } fl_executor_config;
 
 typedef struct fl_executor_stats {

@@ -79,18 +79,25 @@ typedef struct program {
     size_t n_inherited;
 } program;
 
+/* Reads both files. What the second one lacks or has wrong does not keep the first one's plugins from being looked at, so
+ * that --check-config tells everything at once. */
 static int32_t load_configuration(program *p)
 {
     flamenco_str cwd = flamenco_text(p->places.cwd);
     int32_t rc = fl_manager_yaml_load(p->options.config, p->places.manager_yaml, cwd, &p->problems, &p->run.yaml);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    fl_config_options options = { .yaml = p->run.yaml,
+    fl_config_options options = { .yaml = rc == FLAMENCO_OK ? p->run.yaml : NULL,
                                   .cwd = cwd,
                                   .executable_dir = flamenco_text(p->places.directory),
                                   .program = "Flamenco " FL_VERSION,
                                   .force_first_run = p->options.setup_assistant };
-    return fl_config_open(&options, &p->problems, &p->run.f.config);
+    int32_t opened = fl_config_open(&options, &p->problems, &p->run.f.config);
+    if (opened != FLAMENCO_OK && opened != FLAMENCO_E_NOMEM) {
+        fl_config_problems told_already = { 0 };
+        options.ignore_file = 1;
+        (void)fl_config_open(&options, &told_already, &p->run.f.config);
+        fl_config_problems_fini(&told_already);
+    }
+    return rc != FLAMENCO_OK ? rc : opened;
 }
 
 static int32_t load_plugins(program *p)
@@ -254,7 +261,6 @@ static int run_program(program *p, const sigset_t *signals)
         fl_config_problems_log(&p->problems, "config");
         return write_config(p);
     }
-    /* So that --check-config tells everything at once, plugins are looked at even when the other file is wrong. */
     if (p->run.yaml != NULL && p->run.f.config != NULL) {
         set_versions(p);
         int32_t loaded = load_plugins(p);

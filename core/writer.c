@@ -5,6 +5,7 @@
  */
 #include "core/executor_impl.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include "core/base/log.h"
@@ -25,7 +26,9 @@ typedef struct writer {
     fl_cx txn; /* the transaction's own context; steps get copies with its txn */
     fl_step transaction_step; /* stands for the transaction itself in contexts */
     fl_arena *arena; /* for steps that bring none */
-    fl_step_queue ran, again, parked; /* this batch's steps, by outcome */
+    fl_step_queue steps; /* that ran in this batch, in order; step->result tells the outcome */
+    uint64_t in_doubt; /* number of a batch whose commit failed and may be in the store all the same; 0 = none */
+    flamenco_error doubt; /* that failure */
     int64_t touched_us; /* when touches were stored last */
     flamenco_touch touches[TOUCHES_AT_ONCE];
     size_t n_touches; /* taken for this batch */
@@ -99,7 +102,8 @@ static int32_t run_step(writer *w, fl_step *step, int *spoiled)
 
 static void store_touches(writer *w, int64_t now_us)
 {
-    if (now_us - w->touched_us < TOUCH_EVERY_US && w->touched_us != 0)
+    int64_t every_us = w->ex->config.touch_us > 0 ? w->ex->config.touch_us : TOUCH_EVERY_US;
+    if (now_us - w->touched_us < every_us && w->touched_us != 0)
         return;
     w->n_touches = fl_touches_take(w->f->touches, 0, w->touches, TOUCHES_AT_ONCE);
     if (w->n_touches < TOUCHES_AT_ONCE)
@@ -123,34 +127,31 @@ static void give_touches_back(writer *w)
     w->n_touches = 0;
 }
 
-/* The commit's answer did not come, or was a failure: only the store itself knows what became of it. */
-static int was_committed_all_the_same(writer *w, uint64_t number)
-{
-    flamenco_error err = FLAMENCO_ERROR_INIT;
-    uint64_t last = 0;
-    flamenco_persist_close(w->persist, w->ex->writer_session);
-    w->ex->writer_session = NULL;
-    if (flamenco_persist_open(w->persist, FLAMENCO_SESSION_WRITER, &w->ex->writer_session, &err) != FLAMENCO_OK)
-        return 0;
-    return flamenco_persist_last_batch(w->persist, w->ex->writer_session, &last, &err) == FLAMENCO_OK && last == number;
-}
-
+/* Puts the batch's steps back to where they were, before everything that waits, in their order. */
 static void give_back(writer *w)
 {
-    fl_step_queue *lists[] = { &w->parked, &w->again, &w->ran };
-    fl_step_queue all;
-    fl_queue_init(&all);
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); ++i) {
-        for (fl_step *step; (step = fl_queue_pop(lists[i])) != NULL;) {
-            memcpy(step->cursor, step->cursor_before, sizeof(step->cursor));
-            step->alone = 1;
-            fl_queue_push(&all, step);
-        }
+    for (fl_step *step = w->steps.first; step != NULL; step = step->next) {
+        memcpy(step->cursor, step->cursor_before, sizeof(step->cursor));
+        step->alone = 1;
     }
     pthread_mutex_lock(&w->ex->lock);
-    w->ex->stats.retried_steps += all.length;
-    fl_queue_push_front(&w->ex->writes, &all);
+    w->ex->stats.retried_steps += w->steps.length;
+    fl_queue_push_front(&w->ex->writes, &w->steps);
     pthread_mutex_unlock(&w->ex->lock);
+}
+
+/* The store fails: notes it, and waits longer each time before the next try. */
+static void note_trouble(writer *w, int32_t code, const char *text)
+{
+    fl_executor *ex = w->ex;
+    int64_t first_us = ex->config.retry_us > 0 ? ex->config.retry_us : TROUBLE_FIRST_US;
+    if (ex->trouble_wait_us == 0)
+        fl_error("executor", "the store refuses to write: %s; trying again", text);
+    ex->trouble_wait_us = ex->trouble_wait_us == 0 ? first_us : ex->trouble_wait_us * 2;
+    if (ex->trouble_wait_us > TROUBLE_MOST_US)
+        ex->trouble_wait_us = TROUBLE_MOST_US;
+    if (code == FLAMENCO_E_CORRUPT || code == FLAMENCO_E_CONFLICT)
+        fl_manager_fail(w->f, text);
 }
 
 /* Undoes the batch; its steps will run again alone, or fail when their time is over. */
@@ -169,38 +170,67 @@ static void fail_batch(writer *w, int32_t code, const char *text)
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
-    if (ex->trouble_wait_us == 0)
-        fl_error("executor", "the store refuses to write: %s; trying again", text);
-    ex->trouble_wait_us = ex->trouble_wait_us == 0 ? TROUBLE_FIRST_US : ex->trouble_wait_us * 2;
-    if (ex->trouble_wait_us > TROUBLE_MOST_US)
-        ex->trouble_wait_us = TROUBLE_MOST_US;
-    if (code == FLAMENCO_E_CORRUPT || code == FLAMENCO_E_CONFLICT)
-        fl_manager_fail(w->f, text);
+    note_trouble(w, code, text);
 }
 
 /* Hands the committed batch to the publisher, and chains back to the queue. */
-static void hand_on(writer *w)
+static void hand_on(writer *w, uint64_t number)
 {
     fl_executor *ex = w->ex;
-    for (fl_step *step; (step = fl_queue_pop(&w->parked)) != NULL;)
-        fl_parked_add(w->f->parked, step);
+    fl_step_queue ended, again;
+    fl_queue_init(&ended);
+    fl_queue_init(&again);
+    for (fl_step *step; (step = fl_queue_pop(&w->steps)) != NULL;) {
+        if (step->result == FL_STEP_PARK)
+            fl_parked_add(w->f->parked, step);
+        else
+            fl_queue_push(step->result == FLAMENCO_AGAIN ? &again : &ended, step);
+    }
     w->n_touches = 0;
+    ex->batch_number = number;
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.batches;
-    ex->stats.write_steps += w->ran.length + w->again.length;
-    for (fl_step *step; (step = fl_queue_pop(&w->again)) != NULL;) {
+    ex->stats.write_steps += ended.length + again.length;
+    for (fl_step *step; (step = fl_queue_pop(&again)) != NULL;) {
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
-        fl_queue_push(&ex->writes, step);
+        if (!ex->stopping) {
+            fl_queue_push(&ex->writes, step);
+        } else { /* chains end at a step; the next start repairs or goes on */
+            step->result = flamenco_fail(&step->error, FLAMENCO_E_CANCELLED, "the manager is stopping");
+            fl_queue_push(&ended, step);
+        }
     }
     pthread_mutex_unlock(&ex->lock);
-    w->batch->number = ex->batch_number;
-    w->batch->done_first = w->ran.first;
-    fl_queue_init(&w->ran);
+    w->batch->number = number;
+    w->batch->done_first = ended.first;
     fl_publisher_submit(w->f->publisher, w->batch);
     w->batch = NULL;
     if (ex->trouble_wait_us != 0)
         fl_info("executor", "the store writes again");
     ex->trouble_wait_us = 0;
+}
+
+/* A commit failed, and only the store itself knows what became of it: it is asked in a new session. As long as it does not
+ * answer, the batch is neither done nor undone; running its steps again could do them twice. */
+static void settle_doubt(writer *w)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    uint64_t last = 0, number = w->in_doubt;
+    flamenco_persist_close(w->persist, w->ex->writer_session);
+    w->ex->writer_session = NULL;
+    note_running(w, "last_batch", fl_monotonic_us() + w->ex->config.step_deadline_us);
+    int32_t rc = flamenco_persist_open(w->persist, FLAMENCO_SESSION_WRITER, &w->ex->writer_session, &err);
+    if (rc == FLAMENCO_OK)
+        rc = flamenco_persist_last_batch(w->persist, w->ex->writer_session, &last, &err);
+    if (rc != FLAMENCO_OK) {
+        note_trouble(w, rc, err.text);
+        return;
+    }
+    w->in_doubt = 0;
+    if (last == number)
+        hand_on(w, number);
+    else
+        fail_batch(w, w->doubt.code, w->doubt.text);
 }
 
 static void commit_batch(writer *w)
@@ -211,18 +241,20 @@ static void commit_batch(writer *w)
     int64_t begun_us = fl_monotonic_us();
     note_running(w, "commit", begun_us + ex->config.step_deadline_us);
     int32_t rc = flamenco_persist_commit(w->persist, &w->txn.pub, number, &err);
-    if (rc != FLAMENCO_OK && rc != FLAMENCO_E_CORRUPT && rc != FLAMENCO_E_CONFLICT &&
-        was_committed_all_the_same(w, number))
-        rc = FLAMENCO_OK;
-    if (rc != FLAMENCO_OK) {
+    if (rc == FLAMENCO_OK) {
+        pthread_mutex_lock(&ex->lock);
+        ex->stats.commit_us += (uint64_t)(fl_monotonic_us() - begun_us);
+        pthread_mutex_unlock(&ex->lock);
+        hand_on(w, number);
+    } else if (rc == FLAMENCO_E_CORRUPT || rc == FLAMENCO_E_CONFLICT) {
         fail_batch(w, rc, err.text);
-        return;
+    } else {
+        w->in_doubt = number;
+        w->doubt = err;
+        settle_doubt(w);
+        if (ex->trouble_wait_us == 0)
+            fl_warn("executor", "a commit was reported as failed and is in the store all the same: %s", err.text);
     }
-    ex->batch_number = number;
-    pthread_mutex_lock(&ex->lock);
-    ex->stats.commit_us += (uint64_t)(fl_monotonic_us() - begun_us);
-    pthread_mutex_unlock(&ex->lock);
-    hand_on(w);
 }
 
 /* Ends a step that failed for good, without a transaction. */
@@ -239,38 +271,22 @@ static void end_step(writer *w, fl_step *step, int32_t result)
     fl_publisher_submit(w->f->publisher, batch);
 }
 
-/* After trouble: takes a step whose batch failed. Returns 1 when the batch must be given up. */
+/* Takes a step that spoiled its batch, which is given up. */
 static void spoil(writer *w, fl_step *step, int32_t result)
 {
     flamenco_error err = step->error;
     if (!fl_error_is_passing(result) || (step->alone && fl_monotonic_us() >= step->deadline_us)) {
         end_step(w, step, result);
-    } else {
-        /* One that failed alone goes to the end, so that it does not hold up the others. */
-        int failed_alone = step->alone && w->ran.first == NULL && w->again.first == NULL && w->parked.first == NULL;
+    } else if (step->alone) {
+        /* It failed alone: it goes to the end, so that it does not hold up the others. */
         memcpy(step->cursor, step->cursor_before, sizeof(step->cursor));
-        if (failed_alone) {
-            pthread_mutex_lock(&w->ex->lock);
-            fl_queue_push(&w->ex->writes, step);
-            pthread_mutex_unlock(&w->ex->lock);
-        } else {
-            fl_queue_push(&w->ran, step);
-        }
+        pthread_mutex_lock(&w->ex->lock);
+        fl_queue_push(&w->ex->writes, step);
+        pthread_mutex_unlock(&w->ex->lock);
+    } else {
+        fl_queue_push(&w->steps, step);
     }
     fail_batch(w, result, err.text);
-}
-
-/* Sorts a step that ran by its outcome. */
-static void sort_step(writer *w, fl_step *step, int32_t result)
-{
-    step->result = result;
-    step->alone = 0;
-    if (result == FLAMENCO_AGAIN)
-        fl_queue_push(&w->again, step);
-    else if (result == FL_STEP_PARK)
-        fl_queue_push(&w->parked, step);
-    else
-        fl_queue_push(&w->ran, step);
 }
 
 /* The next step of this batch; NULL ends it. A step that must run alone ends a batch that has begun. */
@@ -281,10 +297,21 @@ static fl_step *next_step(writer *w, uint64_t in_batch, int64_t begun_us)
     pthread_mutex_lock(&ex->lock);
     int full =
         in_batch > 0 && (in_batch >= ex->config.batch_steps || fl_monotonic_us() - begun_us >= ex->config.batch_us);
-    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && ex->stopping < 2)
+    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && !fl_executor_is_over(ex))
         step = fl_queue_pop(&ex->writes);
     pthread_mutex_unlock(&ex->lock);
     return step;
+}
+
+/* As next_step, but before the batch ends it lets other threads run once: under load they bring more steps, which then share
+ * the commit; on an idle machine the yield returns at once. */
+static fl_step *next_step_yielding(writer *w, uint64_t in_batch, int64_t begun_us)
+{
+    fl_step *step = next_step(w, in_batch, begun_us);
+    if (step != NULL || in_batch == 0)
+        return step;
+    (void)sched_yield();
+    return next_step(w, in_batch, begun_us);
 }
 
 /* Runs steps until the batch is full or nothing waits, and commits. */
@@ -295,18 +322,11 @@ static void run_batch(writer *w)
     uint64_t in_batch = 0;
     int32_t rc = begin_batch(w, &err);
     if (rc != FLAMENCO_OK) {
-        fl_step *step = next_step(w, 0, begun_us);
-        if (step != NULL) {
-            step->error = err;
-            step->alone = 1;
-            memcpy(step->cursor_before, step->cursor, sizeof(step->cursor));
-            spoil(w, step, fl_error_is_passing(rc) || rc == FLAMENCO_E_CORRUPT ? rc : FLAMENCO_E_UNAVAILABLE);
-        } else if (w->batch != NULL) {
-            fail_batch(w, rc, err.text);
-        }
+        /* Nothing ran yet: who waits keeps his place, until his time is over (expire_waiting). */
+        note_trouble(w, rc, err.text);
         return;
     }
-    for (fl_step *step; (step = next_step(w, in_batch, begun_us)) != NULL; ++in_batch) {
+    for (fl_step *step; (step = next_step_yielding(w, in_batch, begun_us)) != NULL; ++in_batch) {
         int alone = step->alone != 0;
         int spoiled = 0;
         int32_t result = run_step(w, step, &spoiled);
@@ -314,7 +334,9 @@ static void run_batch(writer *w)
             spoil(w, step, result);
             return;
         }
-        sort_step(w, step, result);
+        step->result = result;
+        step->alone = 0;
+        fl_queue_push(&w->steps, step);
         if (alone)
             break;
     }
@@ -322,18 +344,27 @@ static void run_batch(writer *w)
     commit_batch(w);
 }
 
-/* During trouble: ends the steps that have waited until their deadline. */
+/* Moves the steps whose deadline has passed from one queue to the other. */
+static void take_expired(fl_step_queue *queue, fl_step_queue *expired)
+{
+    fl_step_queue keep;
+    fl_queue_init(&keep);
+    int64_t now_us = fl_monotonic_us();
+    for (fl_step *step; (step = fl_queue_pop(queue)) != NULL;)
+        fl_queue_push(now_us >= step->deadline_us ? expired : &keep, step);
+    fl_queue_push_front(queue, &keep);
+}
+
+/* During trouble: ends the steps that have waited until their deadline. Those of a batch in doubt are not there any more when
+ * the doubt is settled; what they did counts or not, as the store says. */
 static void expire_waiting(writer *w)
 {
     fl_executor *ex = w->ex;
-    fl_step_queue keep, expired;
-    fl_queue_init(&keep);
+    fl_step_queue expired;
     fl_queue_init(&expired);
-    int64_t now_us = fl_monotonic_us();
+    take_expired(&w->steps, &expired);
     pthread_mutex_lock(&ex->lock);
-    for (fl_step *step; (step = fl_queue_pop(&ex->writes)) != NULL;)
-        fl_queue_push(now_us >= step->deadline_us ? &expired : &keep, step);
-    fl_queue_push_front(&ex->writes, &keep);
+    take_expired(&ex->writes, &expired);
     pthread_mutex_unlock(&ex->lock);
     for (fl_step *step; (step = fl_queue_pop(&expired)) != NULL;) {
         step->error.struct_size = (uint32_t)sizeof(step->error);
@@ -350,7 +381,7 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0)
         expire_waiting(w);
     pthread_mutex_lock(&ex->lock);
-    if (ex->trouble_wait_us > 0 && ex->stopping < 2)
+    if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         wait_us(ex, ex->trouble_wait_us);
     while (ex->writes.first == NULL && !ex->stopping && !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
         wait_us(ex, TOUCH_EVERY_US);
@@ -358,7 +389,7 @@ static int wait_for_work(writer *w, int *quiet_now)
             break;
     }
     *quiet_now = ex->quiet_wanted && ex->readers_in_txn == 0;
-    int go_on = (ex->writes.first != NULL && ex->stopping < 2) || !ex->stopping;
+    int go_on = (ex->writes.first != NULL && !fl_executor_is_over(ex)) || !ex->stopping;
     pthread_mutex_unlock(&ex->lock);
     return go_on;
 }
@@ -388,7 +419,10 @@ static int reopen_session(writer *w)
     flamenco_error err = FLAMENCO_ERROR_INIT;
     if (w->ex->writer_session != NULL)
         return 1;
-    return flamenco_persist_open(w->persist, FLAMENCO_SESSION_WRITER, &w->ex->writer_session, &err) == FLAMENCO_OK;
+    int32_t rc = flamenco_persist_open(w->persist, FLAMENCO_SESSION_WRITER, &w->ex->writer_session, &err);
+    if (rc != FLAMENCO_OK)
+        note_trouble(w, rc, err.text);
+    return rc == FLAMENCO_OK;
 }
 
 void *fl_writer_main(void *arg)
@@ -404,23 +438,28 @@ void *fl_writer_main(void *arg)
     w->ex = ex;
     w->f = ex->f;
     w->persist = &ex->f->persist;
-    fl_queue_init(&w->ran);
-    fl_queue_init(&w->again);
-    fl_queue_init(&w->parked);
+    fl_queue_init(&w->steps);
     for (int quiet_now = 0; wait_for_work(w, &quiet_now);) {
-        if (reopen_session(w)) {
+        if (w->in_doubt != 0) {
+            settle_doubt(w);
+        } else if (reopen_session(w)) {
             run_batch(w);
             maintain(w, quiet_now);
-        } else if (ex->trouble_wait_us == 0) {
-            ex->trouble_wait_us = TROUBLE_FIRST_US;
         }
         note_running(w, NULL, 0);
         fl_arena_reset(w->arena);
     }
+    if (w->in_doubt != 0)
+        settle_doubt(w);
+    if (w->in_doubt != 0)
+        give_back(w); /* their callers hear that the manager stops */
     /* The last touches, so that a restart knows who was seen. */
-    w->touched_us = 0;
-    if (reopen_session(w))
+    while (w->in_doubt == 0 && reopen_session(w)) {
+        w->touched_us = 0;
         run_batch(w);
+        if (!fl_touches_pending(w->f->touches) || ex->trouble_wait_us != 0)
+            break;
+    }
     note_running(w, NULL, 0);
     fl_batch_unref(w->batch);
     fl_arena_destroy(w->arena);

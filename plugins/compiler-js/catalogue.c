@@ -416,7 +416,8 @@ size_t fl_catalogue_health(fl_catalogue *catalogue, char *text, size_t size)
         const fl_source *source = &catalogue->sources[i];
         for (size_t k = 0; k < source->count; k++) {
             const fl_script *script = source->entries[k].script;
-            if (script != NULL && script->state != FL_SCRIPT_BROKEN && script->state != FL_SCRIPT_SYNTAX)
+            int unasked = script == NULL && source->entries[k].inode == 0; /* nobody has wanted that type yet */
+            if (unasked || (script != NULL && script->state != FL_SCRIPT_BROKEN && script->state != FL_SCRIPT_SYNTAX))
                 continue;
             broken++;
             int n = snprintf(text + at, size - at, "%s%s", broken > 1 ? "; " : "",

@@ -18,8 +18,13 @@ int fl_modules_clean(char *path)
     if (path[0] == '/')
         return -1;
     size_t out = 0;
-    for (const char *p = path; *p != '\0';) {
+    const char *p = path;
+    int last = *p == '\0';
+    while (!last) {
         size_t n = strcspn(p, "/");
+        /* What stands behind the component may be overwritten below. */
+        const char *next = p + n + 1;
+        last = p[n] == '\0';
         int dots = n == 2 && p[0] == '.' && p[1] == '.';
         if (dots && out == 0)
             return -1;
@@ -32,7 +37,7 @@ int fl_modules_clean(char *path)
             out += n;
             path[out++] = '/';
         }
-        p += n + (p[n] == '/' ? 1 : 0);
+        p = next;
     }
     path[out > 0 ? out - 1 : 0] = '\0';
     return 0;

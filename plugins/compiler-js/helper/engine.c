@@ -52,6 +52,19 @@ static void free_context(fl_context *context)
     context->api = NULL;
 }
 
+/* The plugin reads standard error when the helper does not start. */
+static void complain(JSContextRef ctx, JSValueRef exception)
+{
+    char text[300] = "the prelude does not run";
+    JSStringRef s = exception != NULL ? JSValueToStringCopy(ctx, exception, NULL) : NULL;
+    if (s != NULL) {
+        JSStringGetUTF8CString(s, text, sizeof(text));
+        JSStringRelease(s);
+    }
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
 static int make_context(fl_engine *engine, fl_context *out)
 {
     JSGlobalContextRef ctx = JSGlobalContextCreateInGroup(engine->group, NULL);
@@ -72,6 +85,7 @@ static int make_context(fl_engine *engine, fl_context *out)
         JSGlobalContextSetUnhandledRejectionCallback(ctx, engine->on_rejection, &exception);
     }
     if (exception != NULL || context.api == NULL) {
+        complain(ctx, exception);
         free_context(&context);
         return -1;
     }

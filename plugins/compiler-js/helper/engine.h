@@ -2,7 +2,7 @@
  *
  * engine.h - runs scripts with JavaScriptCore: one context group for the life of the process, one fresh context for each
  * order, so that nothing that a script does to its globals reaches the next one. Called by main.c; natives.c holds the
- * functions that prelude.js calls.
+ * functions that the prelude calls.
  */
 #ifndef FL_ENGINE_H
 #define FL_ENGINE_H
@@ -14,6 +14,8 @@
 /* Exported by the library, declared in no header of it. */
 void JSGlobalContextSetUnhandledRejectionCallback(JSGlobalContextRef ctx, JSObjectRef function, JSValueRef *exception);
 void JSSynchronousGarbageCollectForDebugging(JSContextRef ctx);
+void JSLock(JSContextRef ctx);
+void JSUnlock(JSContextRef ctx);
 
 #define FL_ENGINE_NATIVES 12
 #define FL_ENGINE_SCRIPTS 64

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * natives.c - the functions that prelude.js calls: what goes out to the plugin, and what JavaScript would be slow at. Each is
+ * natives.c - the functions that the prelude calls: what goes out to the plugin, and what JavaScript would be slow at. Each is
  * an object of a class of its own whose private data is the engine, since callbacks carry no context.
  */
 #include "engine.h"
@@ -101,15 +101,8 @@ static JSValueRef native_job(JSContextRef ctx, JSObjectRef function, JSObjectRef
     return finish_frame(engine, ctx, ok, "the job's settings are too large", exception);
 }
 
-/* task(uuid, name, type, priority, steps, commands, n, Int32Array of dependencies) */
-static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
-                              const JSValueRef argv[], JSValueRef *exception)
+static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[], JSValueRef *exception)
 {
-    (void)self;
-    fl_engine *engine = engine_of(function);
-    if (!accept_call(engine, ctx, argc, 8, exception))
-        return JSValueMakeUndefined(ctx);
-    engine->tasks++;
     fl_wire_out *out = &engine->channel->out;
     fl_wire_begin(out, FL_WIRE_TASK);
     int ok = put(engine, ctx, argv[0], exception);
@@ -126,7 +119,26 @@ static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRe
         if (ok)
             fl_wire_bytes(out, deps, (size_t)n * 4);
     }
-    return finish_frame(engine, ctx, ok, "a task is too large to be stored", exception);
+    return ok;
+}
+
+/* task(uuid, name, type, priority, steps, commands, n, Int32Array of dependencies) */
+static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
+                              const JSValueRef argv[], JSValueRef *exception)
+{
+    (void)self;
+    fl_engine *engine = engine_of(function);
+    /* The engine lets go of its lock for a callback. Without taking it here, each of the calls above would, for itself:
+     * they made up two thirds of the cost of a task. */
+    JSLock(ctx);
+    JSValueRef result = JSValueMakeUndefined(ctx);
+    if (accept_call(engine, ctx, argc, 8, exception)) {
+        engine->tasks++;
+        int ok = put_task(engine, ctx, argv, exception);
+        result = finish_frame(engine, ctx, ok, "a task is too large to be stored", exception);
+    }
+    JSUnlock(ctx);
+    return result;
 }
 
 static JSValueRef native_type(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
@@ -203,8 +215,9 @@ static JSValueRef native_problem(JSContextRef ctx, JSObjectRef function, JSObjec
     char *script_copy = copy_text(ctx, argv[1], MESSAGE_BYTES_MAX, &script);
     int64_t line = to_integer(ctx, argv[2]);
     int64_t column = to_integer(ctx, argv[3]);
-    int first = line == 1 && flamenco_str_equal(script, engine->order->file);
-    column -= first ? 13 : 0; /* the directive in front of the script */
+    int own = script.len == 0 || flamenco_str_equal(script, engine->order->file);
+    column -= own && line == 1 ? 13 : 0; /* the directive in front of the script */
+    line -= !own && line > 2 ? 2 : 0; /* the engine's two lines in front of a function body: a module */
     fl_wire_out *out = &engine->channel->out;
     fl_wire_begin(out, FL_WIRE_PROBLEM);
     fl_wire_u32(out, engine->problem_kind);
