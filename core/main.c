@@ -30,6 +30,8 @@ static void block_signals(sigset_t *set)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     sigaction(SIGPIPE, &ignore, NULL);
+    /* A file beyond `ulimit -f` is a write that fails, not the end. */
+    sigaction(SIGXFSZ, &ignore, NULL);
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk of the database is full, or cannot be written, while the manager runs."""
+import resource
 import threading
 import time
 
@@ -54,13 +55,28 @@ class BrokenDisk:
         manager.trouble.end()
 
 
-TROUBLES = ["full", "read-only", "broken", "quota", "cannot sync"]
+class FileSizeLimit(BrokenDisk):
+    """RLIMIT_FSIZE, whose signal ends a process that does not expect it."""
+
+    def __init__(self, directory):
+        super().__init__(directory, None, "File too large")
+
+    def begin(self, manager):
+        resource.prlimit(manager.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+    def end(self, manager):
+        resource.prlimit(manager.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+TROUBLES = ["full", "size limit", "read-only", "broken", "quota", "cannot sync"]
 
 
 @pytest.fixture(params=TROUBLES)
 def disk(request, tmp_path):
     if request.param == "full":
         return FullDisk(request.getfixturevalue("tmpfs")("12m"))
+    if request.param == "size limit":
+        return FileSizeLimit(tmp_path / "disk")
     what, says = {"read-only": ("EROFS", "Read-only file system"), "broken": ("EIO", "Input/output error"),
                   "quota": ("EDQUOT", "Disk quota exceeded"), "cannot sync": ("EIO sync", "Input/output error")}[request.param]
     return BrokenDisk(tmp_path / "disk", what, says)
@@ -131,7 +147,8 @@ def test_trouble_is_waited_out(disk, make_manager, seed, figure):
     farm = manager.farm()
     job = farm.submit(3, lane="untouched")
     worker = farm.worker(types=["misc"], status="asleep")
-    load = Load(manager, seed.random(), workers=3, artists=1, may_refuse=True, big_jobs=False)
+    load = Load(manager, seed.random(), workers=3, artists=1, may_refuse=True, big_jobs=False,
+                check_logs=not isinstance(disk, FileSizeLimit))
     # These were made before the load, which takes inventory of everything.
     load.maybe_jobs[job["name"]] = 3
     load.maybe_workers |= {worker.name, "late"}
