@@ -272,6 +272,7 @@ run_farm()
     build_test || return 1
     farm_runs "$root/build-test" "normal build" "--frame-time 50ms --time-scale 0.05" "--tasks 5000" \
         "--duration 20s --cut-rate 0" "--duration 20s --disturb-rate 0 --cut-rate 0.03"
+    check "the benchmarks run, with tiny sizes" tests/bench/run --quick --build "$root/build-test"
 }
 
 run_plugin()
