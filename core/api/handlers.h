@@ -60,6 +60,8 @@ int32_t fl_fetch_worker(fl_call *call, const api_fetch_worker_in *in);
 int32_t fl_delete_worker(fl_call *call, const api_delete_worker_in *in);
 int32_t fl_request_worker_status_change(fl_call *call, const api_request_worker_status_change_in *in);
 int32_t fl_set_worker_tags(fl_call *call, const api_set_worker_tags_in *in);
+int32_t fl_fetch_worker_sleep_schedule(fl_call *call, const api_fetch_worker_sleep_schedule_in *in);
+int32_t fl_set_worker_sleep_schedule(fl_call *call, const api_set_worker_sleep_schedule_in *in);
 
 /* worker_tags.c */
 int32_t fl_fetch_worker_tags(fl_call *call, const api_fetch_worker_tags_in *in);

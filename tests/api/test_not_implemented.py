@@ -12,8 +12,6 @@ NOT_YET = {
     "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo", "fetchJobLastRenderedInfo", "fetchGlobalLastRenderedInfo",
     # worker
     "taskOutputProduced",
-    # worker-mgt
-    "fetchWorkerSleepSchedule", "setWorkerSleepSchedule",
     # shaman
     "shamanCheckoutRequirements", "shamanCheckout", "shamanFileStoreCheck", "shamanFileStore",
 }
