@@ -546,11 +546,11 @@ static void fail_asks_the_manager_to_stop_once(void **state)
     (void)state;
     struct pollfd wake = { .fd = b.f.wake_fd, .events = POLLIN };
     assert_int_equal(poll(&wake, 1, 0), 0);
-    host.table.fail(host.table.h, "the lease is lost");
+    (host.table.fail)(host.table.h, "the lease is lost");
     assert_int_equal(poll(&wake, 1, 0), 1);
     assert_int_equal(__atomic_load_n(&b.f.wanted, __ATOMIC_ACQUIRE), FL_WANT_FAIL);
     fl_manager_restart(&b.f); /* the first call counts */
-    host.table.fail(host.table.h, "once more");
+    (host.table.fail)(host.table.h, "once more");
     assert_int_equal(__atomic_load_n(&b.f.wanted, __ATOMIC_ACQUIRE), FL_WANT_FAIL);
     uint64_t signals = 0;
     assert_int_equal(read(b.f.wake_fd, &signals, sizeof(signals)), sizeof(signals));
