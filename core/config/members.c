@@ -36,7 +36,7 @@ const fl_member fl_members[] = {
       "Content-addressed storage of the artists' files." },
     { "last_rendered", "flamenco.last_rendered/1", 0, NULL,
       "Small pictures of what was rendered last." },
-    { "sleep_scheduler", "flamenco.sleep_scheduler/1", 0, NULL,
+    { "sleep_scheduler", "flamenco.sleep_scheduler/1", 0, "sleep-scheduler",
       "When workers sleep." },
 };
 // clang-format on

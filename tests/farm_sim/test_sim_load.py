@@ -97,6 +97,37 @@ def test_paced_workers_take_the_time_of_the_task(sim, manager):
     assert report["operations"]["steps"]["count"] >= report["tasks"]
 
 
+def test_paced_workers_are_measured_when_all_of_them_have_begun(sim, manager):
+    report = report_of(sim("load", "--paced", "10s", "--workers", "5", "--spread", "20s", "--duration", "500ms", "--json"))
+    first_asks = report["operations"].get("ask", {"count": 0})["count"]
+    assert manager.ops().count("ask") > first_asks # what was asked before the window is not in the report
+    assert 0.4 <= report["seconds"] < 2
+
+
+def test_while_storing_measures_only_that_time(sim, manager):
+    report = report_of(sim("load", "--workers", "3", "--tasks", "50000", "--while-storing", "300", "--settle", "100ms", "--json"))
+    assert report["stored_tasks"] == 300 and report["stored_s"] > 0
+    assert abs(report["seconds"] - report["stored_s"]) < 0.2
+    assert report["operations"]["submit"]["count"] == 1 and report["operations"]["ask"]["count"] > 0
+
+
+def test_while_storing_fails_when_the_tasks_are_done_before(sim):
+    result = sim("load", "--workers", "2", "--tasks", "5", "--while-storing", "10", "--settle", "20s")
+    assert result.returncode == 1 and "--tasks" in result.stderr
+
+
+def test_get_reads_one_path_as_often_as_wanted(sim, manager):
+    options = ("--get", "/api/v3/version", "--clients", "3", "--requests", "50", "--json", "--server-pid", str(os.getpid()))
+    report = report_of(sim("load", *options))
+    assert report["operations"]["other"]["statuses"] == {"200": 50}
+    assert report["clients"] == 3 and report["reply_bytes"] > 10 and report["server"]["cpu_us_per_request"] >= 0
+
+
+def test_get_of_a_path_that_is_not_there_fails(sim):
+    result = sim("load", "--get", "/api/v3/nothing")
+    assert result.returncode == 1 and "/api/v3/nothing" in result.stderr
+
+
 def test_load_without_manager_ends_with_3(sim, manager):
     url = manager.url
     manager.stop()

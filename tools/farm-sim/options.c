@@ -42,7 +42,10 @@ static const char help[] =
     "  --fail-rate P         share of tasks that fail, 0 to 1             [0]\n"
     "  --images              also send a rendered image for each frame\n"
     "  --timeout T           give up after T                              [10m]\n"
-    "\n"
+    "\n";
+
+/* In two pieces, since C11 promises no more than 4095 characters in one. */
+static const char help_load[] =
     "load (default: each worker asks for a task and sends 6 more requests for it, without any pause)\n"
     "  --tasks N             stop after N tasks                           [10000; only --duration given: endless]\n"
     "  --duration T          stop after T                                 [10m; --submit-only 60s; --paced 3 tasks, at "
@@ -54,8 +57,11 @@ static const char help[] =
     "  --submit-tasks N      no workers: how long does the submission of one job of N tasks take\n"
     "  --parked              park all workers, then submit one job with a task for each (or --tasks N): how long\n"
     "                        until the last one has its task\n"
-    "  --settle T            --parked: how long the workers have to be waiting before         [1s]\n"
+    "  --settle T            --parked, --while-storing: how long all goes on before that      [1s]\n"
     "  --paced T             workers of the official pace, with tasks of length T\n"
+    "  --spread T            --paced: the workers begin one by one within T, and only then it is measured   [0]\n"
+    "  --while-storing N     measures the default load only while one job of N more tasks is submitted\n"
+    "  --get PATH            no workers: --clients C read that path, --requests N times in all   [C = 8, N = 1000]\n"
     "\n"
     "soak\n"
     "  --duration T          length of the disturbed part                 [60s]\n"
@@ -99,6 +105,10 @@ enum {
     OPT_PARKED,
     OPT_SETTLE,
     OPT_PACED,
+    OPT_SPREAD,
+    OPT_WHILE_STORING,
+    OPT_GET,
+    OPT_REQUESTS,
     OPT_VANISH_RATE,
     OPT_CUT_RATE,
     OPT_DISTURB_RATE,
@@ -135,6 +145,10 @@ static const struct option long_options[] = {
     { "parked", no_argument, NULL, OPT_PARKED },
     { "settle", required_argument, NULL, OPT_SETTLE },
     { "paced", required_argument, NULL, OPT_PACED },
+    { "spread", required_argument, NULL, OPT_SPREAD },
+    { "while-storing", required_argument, NULL, OPT_WHILE_STORING },
+    { "get", required_argument, NULL, OPT_GET },
+    { "requests", required_argument, NULL, OPT_REQUESTS },
     { "vanish-rate", required_argument, NULL, OPT_VANISH_RATE },
     { "cut-rate", required_argument, NULL, OPT_CUT_RATE },
     { "disturb-rate", required_argument, NULL, OPT_DISTURB_RATE },
@@ -272,6 +286,16 @@ static bool parse_of_mode(fl_options *o, int opt, const char *arg)
     case OPT_PACED:
         o->scenario = FL_LOAD_PACED;
         return parse_time(arg, &o->task_us);
+    case OPT_SPREAD:
+        return parse_time(arg, &o->spread_us);
+    case OPT_WHILE_STORING:
+        return parse_count(arg, 1, &o->storing);
+    case OPT_GET:
+        o->scenario = FL_LOAD_GET;
+        o->path = arg;
+        return *arg == '/';
+    case OPT_REQUESTS:
+        return parse_count(arg, 1, &o->requests);
     case OPT_VANISH_RATE:
         return parse_number(arg, 0, 1, &o->vanish_rate);
     case OPT_CUT_RATE:
@@ -321,6 +345,7 @@ int fl_options_parse(fl_options *o, int argc, char **argv)
         .task_types = "blender,ffmpeg,file-management,misc",
         .frames = "1-24",
         .clients = 8,
+        .requests = 1000,
         .chunk = 3,
         .timeout_us = -1,
         .settle_us = 1000000,
@@ -336,6 +361,7 @@ int fl_options_parse(fl_options *o, int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "h", long_options, &place)) != -1) {
         if (opt == 'h') {
             fputs(help, stdout);
+            fputs(help_load, stdout);
             return FL_EXIT_OK;
         }
         if (opt == '?') {
