@@ -80,15 +80,16 @@ def test_shutdown_is_announced_once_and_readiness_ends(own_farm):
     """manager-shutdown, 500 ms of service with readiness 503, then the end."""
     farm = own_farm
     events = farm.events()
-    waiting = Background(events.wait, lambda e: e["kind"] == "lifecycle")
+    waiting = Background(events.wait, lambda e: e["payload"] == {"type": "manager-shutdown"})
     farm.api.get("/version")
     farm.manager.proc.send_signal(signal.SIGTERM)
     got = waiting.result()
-    assert got[-1]["payload"] == {"type": "manager-shutdown"} and got[-1]["topic"] == "/lifecycle"
+    assert got[-1]["topic"] == got[-1]["name"] == "/lifecycle" and got[-1]["kind"] == "lifecycle"
     ready = farm.api.get("//health/ready")
     assert ready.status_code == 503 and ready.json()["checks"]["manager"]["ok"] is False
     assert farm.api.get("/version").status_code == 200
     assert farm.api.get("//health/live").status_code == 200
+    assert farm.events().take("lifecycle") == [] and events.take("lifecycle") == []
     assert farm.manager.wait_exit() == 0
 
 
