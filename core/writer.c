@@ -383,7 +383,8 @@ static int wait_for_work(writer *w, int *quiet_now)
     pthread_mutex_lock(&ex->lock);
     if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         wait_us(ex, ex->trouble_wait_us);
-    while (ex->writes.first == NULL && !ex->stopping && !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
+    while (ex->writes.first == NULL && w->in_doubt == 0 && !ex->stopping &&
+           !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
         wait_us(ex, TOUCH_EVERY_US);
         if (fl_touches_pending(w->f->touches))
             break;
