@@ -10,6 +10,7 @@
 /* meta.c */
 int32_t fl_get_version(fl_call *call, const api_get_version_in *in);
 int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in);
+int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 

@@ -30,7 +30,7 @@ const fl_member fl_members[] = {
       "The manager's own files." },
     { "job_deleter", "flamenco.job_deleter/1", 0, NULL,
       "Removes jobs that were marked for deletion." },
-    { "farm_status", "flamenco.farm_status/1", 0, NULL,
+    { "farm_status", "flamenco.farm_status/1", 0, "farm-status",
       "One word for what the farm does." },
     { "shaman", "flamenco.shaman/1", 0, NULL,
       "Content-addressed storage of the artists' files." },
