@@ -305,10 +305,7 @@ static int32_t compile_job(fl_compiler *compiler, flamenco_cx *cx, const flamenc
     if (rc != FLAMENCO_OK)
         goto cleanup;
     flamenco_str etag = { script->etag, 40 };
-    if (request->etag.len == 0) {
-        host->log(host->h, FLAMENCO_LOG_INFO, "job of type %s comes without an etag: its settings may be outdated",
-                  script->type);
-    } else if (!flamenco_str_equal(request->etag, etag)) {
+    if (request->etag.len > 0 && !flamenco_str_equal(request->etag, etag)) {
         rc = flamenco_fail(err, FLAMENCO_E_CONFLICT, "job type '%s' has changed: its etag is %s", script->type,
                            script->etag);
         goto cleanup;
