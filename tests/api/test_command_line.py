@@ -169,7 +169,5 @@ def test_setup_assistant_forces_first_run_once(make_manager):
     manager.start()
     api = Api(manager.url)
     assert api.ok("GET", "/configuration")["isFirstRun"] is True
-    position = manager.log_position()
-    manager.proc.send_signal(signal.SIGHUP)
-    manager.wait_log("ready", position)
+    manager.restart_in_place()
     assert api.clone().ok("GET", "/configuration")["isFirstRun"] is False

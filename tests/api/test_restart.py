@@ -17,9 +17,7 @@ def test_restart_keeps_process_port_and_data(own_farm):
     farm = own_farm
     job = farm.submit([{}])
     pid = farm.manager.proc.pid
-    position = farm.manager.log_position()
-    farm.manager.proc.send_signal(signal.SIGHUP)
-    farm.manager.wait_log("ready", position)
+    farm.manager.restart_in_place()
     assert farm.manager.proc.pid == pid and farm.manager.is_running()
     farm.api.session.close()
     assert farm.job(job["id"]) == job
@@ -44,9 +42,7 @@ def test_no_connection_is_refused_during_a_restart(own_farm):
         thread.start()
     try:
         for _ in range(2):
-            position = own_farm.manager.log_position()
-            own_farm.manager.proc.send_signal(signal.SIGHUP)
-            own_farm.manager.wait_log("ready", position, timeout=40)
+            own_farm.manager.restart_in_place()
             before = len(outcomes)
             wait_until(lambda: len(outcomes) > before + 20, "requests are served again")
     finally:
@@ -62,9 +58,7 @@ def test_new_configuration_is_read_at_a_restart(own_farm):
     own_farm.manager.reference["manager_name"] = "renamed"
     own_farm.manager.manager_yaml["reported_version"] = "3.7"
     own_farm.manager.write_config()
-    position = own_farm.manager.log_position()
-    own_farm.manager.proc.send_signal(signal.SIGHUP)
-    own_farm.manager.wait_log("ready", position)
+    own_farm.manager.restart_in_place()
     own_farm.api.session.close()
     version = own_farm.api.ok("GET", "/version")
     assert version["name"] == "renamed" and version["shortversion"] == version["version"] == "3.7"
@@ -141,9 +135,7 @@ def test_restarts_in_a_row(own_farm, times):
 
     counts = []
     for _ in range(times):
-        position = own_farm.manager.log_position()
-        own_farm.manager.proc.send_signal(signal.SIGHUP)
-        own_farm.manager.wait_log("ready", position, timeout=40)
+        own_farm.manager.restart_in_place()
         own_farm.api.session.close()
         own_farm.submit([{}])
         own_farm.api.session.close()
