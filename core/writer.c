@@ -154,6 +154,15 @@ static void note_trouble(writer *w, int32_t code, const char *text)
         fl_manager_fail(w->f, text);
 }
 
+/* The session may be what is broken: a connection that was lost, or was opened while nothing could be written. */
+static void renew_session(writer *w, int32_t code)
+{
+    if (code != FLAMENCO_E_UNAVAILABLE)
+        return;
+    flamenco_persist_close(w->persist, w->ex->writer_session);
+    w->ex->writer_session = NULL;
+}
+
 /* Undoes the batch; its steps will run again alone, or fail when their time is over. */
 static void fail_batch(writer *w, int32_t code, const char *text)
 {
@@ -162,11 +171,7 @@ static void fail_batch(writer *w, int32_t code, const char *text)
     fl_batch_cut(w->batch, &w->batch->first);
     give_touches_back(w);
     give_back(w);
-    /* A session may be what is broken, such as one that was opened while nothing could be written. */
-    if (code == FLAMENCO_E_UNAVAILABLE) {
-        flamenco_persist_close(w->persist, ex->writer_session);
-        ex->writer_session = NULL;
-    }
+    renew_session(w, code);
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
@@ -223,7 +228,8 @@ static void settle_doubt(writer *w)
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_last_batch(w->persist, w->ex->writer_session, &last, &err);
     if (rc != FLAMENCO_OK) {
-        note_trouble(w, rc, err.text);
+        /* What the commit ran into tells people more than why the store cannot be asked. */
+        note_trouble(w, rc, fl_error_is_passing(rc) ? w->doubt.text : err.text);
         return;
     }
     w->in_doubt = 0;
@@ -323,6 +329,7 @@ static void run_batch(writer *w)
     int32_t rc = begin_batch(w, &err);
     if (rc != FLAMENCO_OK) {
         /* Nothing ran yet: who waits keeps his place, until his time is over (expire_waiting). */
+        renew_session(w, rc);
         note_trouble(w, rc, err.text);
         return;
     }

@@ -9,7 +9,6 @@ from faultlib.check import check
 from faultlib.link import Link, NoReply
 from faultlib.load import Load
 from harness.check import wait_until
-from harness.http import Api
 from harness.manager import scale
 
 TIMEOUT = 2  # limits.request_timeout, in seconds
@@ -155,21 +154,21 @@ def test_trouble_is_waited_out(disk, make_manager, seed, figure):
     load.start()
     try:
         load.wait_acks(20, each=True, timeout=30 * scale())
-        failed = Api(manager.url).metric("flamenco_failed_commits_total")
+        failed = manager.api().metric("flamenco_failed_commits_total")
         position = manager.log_position()
         disk.begin(manager)
         manager.wait_log(f"{REFUSES}: .*({disk.says})", after=position)
         wait_stuck(manager)
         assert_trouble_is_handled(manager, job["id"], worker)
-        assert Api(manager.url).metric("flamenco_failed_commits_total") > failed
         assert manager.count_log(REFUSES, position) == manager.count_log(WRITES, position) + 1, "not for every try"
         logged = manager.log_position() - position
         disk.end(manager)
         began = time.monotonic()
         manager.wait_log(WRITES, after=position)
+        assert manager.api().metric("flamenco_failed_commits_total") > failed
         load.wait_acks(1, each=True, timeout=30 * scale())
         back = time.monotonic() - began
-        wait_until(lambda: Api(manager.url).get("//health/ready").status_code == 200, "ready again")
+        wait_until(lambda: manager.api().get("//health/ready").status_code == 200, "ready again")
         load.close_gate()
         check(load, everything=True)
         manager.kill()
