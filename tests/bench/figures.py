@@ -4,7 +4,6 @@
 import contextlib
 import json
 import resource
-import shutil
 import socket
 import subprocess
 import time
@@ -34,8 +33,6 @@ def closed_loop(bench):
                 bench.add(f"loop.{kind}.ratio", cpu[kind] / max(cpu["empty"], 1))
             if kind == "finished":
                 bench.add("loop.finished.rate", report["tasks_per_s"])
-    for kind in ("finished", "queued"):
-        shutil.rmtree(bench.scratch / kind)
 
 
 def storing(bench):
@@ -163,10 +160,9 @@ def start(bench):
     fill(bench, "million", finished=s.million * 9 // 10, queued=s.million // 10)
     for _ in bench.each_run():
         for key, fresh in (("start.empty", True), ("start.full", False)):
-            manager = Manager(bench, bench.scratch / ("started" if fresh else "million"), fresh)
+            manager = Manager(bench, "started" if fresh else "million", fresh)
             bench.add(key, manager.start() * 1000)
             manager.stop()
-    shutil.rmtree(bench.scratch / "million")
 
 
 def memory(bench):

@@ -95,7 +95,7 @@ class Copier:
 
 
 def fill(bench, name, finished=0, queued=0):
-    """Makes a directory of that name whose database holds about so many tasks; both counts are of whole jobs."""
+    """Makes data of that name whose database holds about so many tasks; both counts are of whole jobs."""
     size = bench.sizes.tasks_per_old_job
     begun = time.monotonic()
     with running(bench, name) as manager:
@@ -103,7 +103,7 @@ def fill(bench, name, finished=0, queued=0):
             manager.farm("--workers", 10, "--tasks", size)
         if queued:
             manager.farm("--submit-tasks", size)
-    copier = Copier(bench.scratch / name / DATABASE, finished + queued)
+    copier = Copier(manager.folder / DATABASE, finished + queued)
     for status, tasks in ((COMPLETED, finished), (QUEUED, queued)):
         if tasks > size:
             copier.copy(copier.template(status), tasks // size - 1)

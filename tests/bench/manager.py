@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -40,11 +39,9 @@ def children_of(pid):
 class Manager:
     """Writes the configuration; start() and stop() may be called again and again on the same data."""
 
-    def __init__(self, bench, folder, fresh=True):
-        self.bench, self.folder, self.process = bench, folder, None
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, bench, name, fresh=True):
+        self.bench, self.process = bench, None
+        self.folder = folder = bench.folder(name, fresh)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
@@ -145,8 +142,8 @@ class Manager:
 
 @contextlib.contextmanager
 def running(bench, name, fresh=True):
-    """A manager that runs during the block, in a directory of that name."""
-    manager = Manager(bench, bench.scratch / name, fresh)
+    """A manager that runs during the block: with empty data, or with what the last one of that name left."""
+    manager = Manager(bench, name, fresh)
     manager.start()
     try:
         yield manager
