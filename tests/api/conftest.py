@@ -46,13 +46,9 @@ def start_farm(directory, scripts=None, **kw):
 
 @pytest.fixture(scope="session")
 def shared_farm(tmp_path_factory):
-<<<<<<< Updated upstream
-    farm = start_farm(tmp_path_factory.mktemp("shared"))
-    farm.crashes = []
-=======
     # Its workers and tasks never time out: on a slow machine that would come between the events of some test.
     farm = start_farm(tmp_path_factory.mktemp("shared"), reference={"worker_timeout": "0s", "task_timeout": "0s"})
->>>>>>> Stashed changes
+    farm.crashes = []
     yield farm
     farm.manager.stop()
     assert not farm.crashes, "the shared manager crashed:\n" + "\n".join(farm.crashes)
