@@ -365,7 +365,11 @@ static void own_log_lines_are_stamped_with_local_time(void **state)
         b.logs[0] = '\0';
         act_in(kind, append_logs);
         assert_int_equal(act_result, FLAMENCO_OK);
-        await_text(b.logs, "verbatim\n 2023-11-15T00:13:20+02:00 Task failed 2023-11-15T00:13:20+02:00 ");
+        fl_publisher_drain(b.f.publisher, fl_monotonic_us() + FAR_US);
+        const char *stamped = strstr(b.logs, "2023-11-15T00:13:20+02:00 Task failed");
+        assert_true(strncmp(b.logs, "verbatim\n", 9) == 0);
+        assert_non_null(stamped);
+        assert_non_null(strstr(stamped + 1, "2023-11-15T00:13:20+02:00 ")); /* with nothing behind it */
     }
     unsetenv("TZ");
     tzset();
@@ -447,13 +451,11 @@ static void effects_of_a_step_that_runs_twice_happen_once(void **state)
 {
     (void)state;
     work w = { .act = emit_plain };
-    bench_hold(&b);
     b.store.fail_code = FLAMENCO_E_IO;
-    b.store.fail_commits = 2; /* the holder's, and the step's first */
+    b.store.fail_commits = 1;
     assert_int_equal(submit_step(FLAMENCO_STEP_WRITE, &w, 0), FLAMENCO_OK);
-    bench_release(&b);
     await_destroyed(&w);
-    assert_true(w.runs >= 2);
+    assert_int_equal(w.runs, 2);
     fl_publisher_drain(b.f.publisher, fl_monotonic_us() + FAR_US);
     assert_string_equal(b.events, "/last-rendered");
 }
@@ -546,11 +548,12 @@ static void fail_asks_the_manager_to_stop_once(void **state)
     (void)state;
     struct pollfd wake = { .fd = b.f.wake_fd, .events = POLLIN };
     assert_int_equal(poll(&wake, 1, 0), 0);
-    host.table.fail(host.table.h, "the lease is lost");
+    /* cmocka has a macro of that name */
+    (host.table.fail)(host.table.h, "the lease is lost");
     assert_int_equal(poll(&wake, 1, 0), 1);
     assert_int_equal(__atomic_load_n(&b.f.wanted, __ATOMIC_ACQUIRE), FL_WANT_FAIL);
     fl_manager_restart(&b.f); /* the first call counts */
-    host.table.fail(host.table.h, "once more");
+    (host.table.fail)(host.table.h, "once more");
     assert_int_equal(__atomic_load_n(&b.f.wanted, __ATOMIC_ACQUIRE), FL_WANT_FAIL);
     uint64_t signals = 0;
     assert_int_equal(read(b.f.wake_fd, &signals, sizeof(signals)), sizeof(signals));
