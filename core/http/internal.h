@@ -121,7 +121,7 @@ struct fl_http_request {
     fl_arena *arena;
     void *user;
     void (*user_destroy)(void *user);
-    char id[32];
+    char id[36];
     size_t id_len;
     int64_t begin_us, ended_us;
     /* The answer. */

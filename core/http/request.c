@@ -98,6 +98,27 @@ static void refuse(fl_loop *loop, h2o_req_t *req, const char *problem)
     h2o_send_error_400(req, "Bad Request", problem, H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
 }
 
+static char *put_hex(char *to, uint64_t value)
+{
+    int digits = 1;
+    while (digits < 16 && value >> (4 * digits) != 0)
+        ++digits;
+    while (digits-- > 0)
+        *to++ = "0123456789abcdef"[value >> (4 * digits) & 15];
+    return to;
+}
+
+/* Names the request: prefix of the process, loop, number. At most 7 + 8 + 1 + 16 characters. */
+static void make_id(fl_loop *loop, fl_http_request *request)
+{
+    size_t prefix = strlen(loop->http->id_prefix);
+    memcpy(request->id, loop->http->id_prefix, prefix);
+    char *to = put_hex(request->id + prefix, loop->index);
+    *to++ = '-';
+    to = put_hex(to, ++loop->next_request);
+    request->id_len = (size_t)(to - request->id);
+}
+
 static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
 {
     fl_http_request *request = calloc(1, sizeof(*request));
@@ -110,8 +131,7 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     request->begin_us = fl_http_now_us();
     fl_link_add(&loop->pending, &request->pending);
     fl_link_init(&request->held);
-    request->id_len = (size_t)snprintf(request->id, sizeof(request->id), "%s%x-%llx", loop->http->id_prefix,
-                                       loop->index, (unsigned long long)++loop->next_request);
+    make_id(loop, request);
     ref = h2o_mem_alloc_shared(&req->pool, sizeof(*ref), on_dispose);
     ref->request = request;
     return request;
