@@ -86,28 +86,69 @@ prepare()
     build "$build_folder"
 }
 
-# Writes the key `listen` into the manager's own settings file, where the Settings page would write it.
-store_listen()
+# get_setting KEY: prints what the manager's own settings file says; nothing when it says nothing.
+get_setting()
 {
-    local new="$settings.new"
-    if [[ ! -e $settings ]]; then
-        printf '_meta:\n  version: 3\nlisten: "%s"\n' "$listen" >"$new" || return 1
-    elif grep -q '^listen:' "$settings"; then
-        sed "s|^listen:.*|listen: \"$listen\"|" "$settings" >"$new" || return 1
-    else
-        { cat "$settings" && printf 'listen: "%s"\n' "$listen"; } >"$new" || return 1
-    fi
-    mv "$new" "$settings"
+    local line value='' found=0
+    [[ -r $settings ]] || return 0
+    while IFS= read -r line || [[ -n $line ]]; do
+        if ((found)); then
+            [[ $line == ' '* ]] || break # the manager folds long values
+            value+=" ${line#"${line%%[! ]*}"}"
+        elif [[ $line == "$1:"* ]]; then
+            found=1
+            value=${line#*:}
+            value=${value#"${value%%[! ]*}"}
+        fi
+    done <"$settings"
+    case $value in
+    \'*\') value=${value:1:-1} value=${value//"''"/"'"} ;;
+    \"*\") value=${value:1:-1} ;;
+    esac
+    printf '%s' "$value"
+}
+
+# set_setting KEY VALUE: writes it into that file, where the Settings page would write it.
+set_setting()
+{
+    local line found=0 skipping=0 entry="$1: '${2//"'"/"''"}'"
+    {
+        if [[ -e $settings ]]; then
+            while IFS= read -r line || [[ -n $line ]]; do
+                if ((skipping)) && [[ $line == ' '* ]]; then
+                    continue
+                fi
+                skipping=0
+                if [[ $line == "$1:"* ]]; then
+                    line=$entry found=1 skipping=1
+                fi
+                printf '%s\n' "$line"
+            done <"$settings" || return 1
+        else
+            printf '_meta:\n  version: 3\n'
+        fi
+        ((found)) || printf '%s\n' "$entry"
+    } >"$settings.new" && mv "$settings.new" "$settings"
+}
+
+# The manager's files belong here, not beside the program in the build folder. Whoever chose another place keeps it.
+settle_storage()
+{
+    local place="$data/flamenco-manager-storage" now
+    now=$(get_setting local_manager_storage_path)
+    # Ours, but of the place where the checkout was before.
+    [[ $now != "$place" && $now == */.flamenco/flamenco-manager-storage && ! -d $now ]] && now=''
+    case $now in
+    '' | ./flamenco-manager-storage) set_setting local_manager_storage_path "$place" ;;
+    esac
 }
 
 # Sets host and port as this machine reaches the manager.
 find_address()
 {
-    local address=:8080
-    if [[ -r $settings ]]; then
-        address=$(sed -n 's/^listen:[[:blank:]]*//p' "$settings" | sed -n '1s/["'\'']//g;1s/[[:blank:]]*$//;1p')
-        [[ -n $address ]] || address=:8080
-    fi
+    local address
+    address=$(get_setting listen)
+    [[ -n $address ]] || address=:8080
     host=${address%:*}
     port=${address##*:}
     case $host in
@@ -201,8 +242,9 @@ with_lock prepare || exit 1
 if ! mkdir -p "$data" || ! cd "$data"; then
     die "cannot use $data"
 fi
+settle_storage || die "cannot write $settings"
 if [[ -n $listen ]]; then
-    store_listen || die "cannot write $settings"
+    set_setting listen "$listen" || die "cannot write $settings"
 fi
 find_address
 url="http://$host:$port"

@@ -63,6 +63,11 @@ int fl_error_is_passing(int32_t code)
            code == FLAMENCO_E_IO;
 }
 
+int fl_executor_is_over(const fl_executor *ex)
+{
+    return ex->stopping && fl_monotonic_us() >= ex->stop_by_us;
+}
+
 void fl_executor_cx(fl_executor *ex, fl_step *step, fl_arena *arena, fl_batch *batch, int read_only, fl_cx *cx)
 {
     memset(cx, 0, sizeof(*cx));
@@ -181,7 +186,8 @@ static void cancel_queue(fl_executor *ex, fl_step_queue *queue)
 void fl_executor_stop(fl_executor *ex, int64_t deadline_us)
 {
     pthread_mutex_lock(&ex->lock);
-    ex->stopping = fl_monotonic_us() < deadline_us ? 1 : 2; /* 2: do not even run what is queued */
+    ex->stopping = 1;
+    ex->stop_by_us = deadline_us;
     pthread_cond_broadcast(&ex->writer_wake);
     pthread_cond_broadcast(&ex->reader_wake);
     pthread_mutex_unlock(&ex->lock);

@@ -41,6 +41,7 @@ struct fl_executor {
     pthread_cond_t writer_wake, reader_wake;
     fl_step_queue writes, reads;
     uint32_t stopping;
+    int64_t stop_by_us; /* when it stops: what has not begun by then is cancelled */
     uint32_t quiet_wanted; /* the gate is shut: no new snapshots */
     uint32_t readers_in_txn;
     fl_executor_stats stats;
@@ -56,6 +57,9 @@ struct fl_executor {
     uint32_t n_started; /* reader threads that run */
     uint32_t writer_started;
 };
+
+/* Tells whether the time to stop is over, so that nothing more may begin. The lock is held. */
+int fl_executor_is_over(const fl_executor *ex);
 
 /* Fills cx for a run of the step. */
 void fl_executor_cx(fl_executor *ex, fl_step *step, fl_arena *arena, fl_batch *batch, int read_only, fl_cx *cx);

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/base/uuid.h"
+#include "core/budget.h"
 #include "core/config/current.h"
 #include "core/executor.h"
 #include "core/parked.h"
@@ -164,6 +165,8 @@ static int32_t run_parked(fl_cx *cx, fl_step *step, flamenco_error *err)
     (void)step;
     (void)err;
     fl_parked_tick(cx->f->parked);
+    fl_budget_expire(cx->f->reply_budget, fl_monotonic_us(), 0);
+    fl_budget_expire(cx->f->compile_budget, fl_monotonic_us(), 0);
     fl_touches_trim(cx->f->touches, cx->pub.now_us);
     return FLAMENCO_OK;
 }

@@ -14,9 +14,10 @@
 static int enter_snapshot(fl_executor *ex)
 {
     pthread_mutex_lock(&ex->lock);
-    while (ex->quiet_wanted && ex->stopping < 2)
+    /* A writer that stops opens the gate no more. */
+    while (ex->quiet_wanted && !ex->stopping)
         pthread_cond_wait(&ex->reader_wake, &ex->lock);
-    int entered = ex->stopping < 2;
+    int entered = !fl_executor_is_over(ex);
     if (entered)
         ++ex->readers_in_txn;
     pthread_mutex_unlock(&ex->lock);
@@ -67,7 +68,7 @@ static void wait_for_store(fl_executor *ex)
         ++until.tv_sec;
     }
     pthread_mutex_lock(&ex->lock);
-    if (!ex->stopping)
+    if (!fl_executor_is_over(ex))
         pthread_cond_timedwait(&ex->reader_wake, &ex->lock, &until);
     pthread_mutex_unlock(&ex->lock);
 }
@@ -108,7 +109,7 @@ void *fl_reader_main(void *arg)
         pthread_mutex_lock(&ex->lock);
         while (ex->reads.first == NULL && !ex->stopping)
             pthread_cond_wait(&ex->reader_wake, &ex->lock);
-        fl_step *step = ex->stopping < 2 ? fl_queue_pop(&ex->reads) : NULL;
+        fl_step *step = !fl_executor_is_over(ex) ? fl_queue_pop(&ex->reads) : NULL;
         pthread_mutex_unlock(&ex->lock);
         if (step == NULL)
             return NULL;

@@ -29,7 +29,8 @@ struct fl_workpool {
     fl_step_queue queue;
     running_key *keys[KEY_BUCKETS];
     uint64_t waiting; /* in the queue and behind keys */
-    int stopping; /* 2: run nothing any more */
+    int stopping;
+    int64_t stop_by_us; /* when it stops: what has not begun by then is cancelled */
     pthread_t *threads;
     uint32_t n_threads;
 };
@@ -138,7 +139,7 @@ static void *pool_main(void *arg)
             break;
         --pool->waiting;
         uint64_t key = step->order_key;
-        int cancelled = pool->stopping == 2;
+        int cancelled = pool->stopping && fl_monotonic_us() >= pool->stop_by_us;
         pthread_mutex_unlock(&pool->lock);
         if (cancelled)
             end_step(step, FLAMENCO_E_CANCELLED, "the manager is stopping");
@@ -182,7 +183,8 @@ int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error 
 void fl_workpool_stop(fl_workpool *pool, int64_t deadline_us)
 {
     pthread_mutex_lock(&pool->lock);
-    pool->stopping = fl_monotonic_us() < deadline_us ? 1 : 2;
+    pool->stopping = 1;
+    pool->stop_by_us = deadline_us;
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
     for (uint32_t i = 0; i < pool->n_threads; ++i)

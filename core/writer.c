@@ -5,6 +5,7 @@
  */
 #include "core/executor_impl.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include "core/base/log.h"
@@ -158,6 +159,15 @@ static void note_trouble(writer *w, int32_t code, const char *text)
         fl_manager_fail(w->f, text);
 }
 
+/* The session may be what is broken: a connection that was lost, or was opened while nothing could be written. */
+static void renew_session(writer *w, int32_t code)
+{
+    if (code != FLAMENCO_E_UNAVAILABLE)
+        return;
+    flamenco_persist_close(w->persist, w->ex->writer_session);
+    w->ex->writer_session = NULL;
+}
+
 /* Undoes the batch; its steps will run again alone, or fail when their time is over. */
 static void fail_batch(writer *w, int32_t code, const char *text)
 {
@@ -166,6 +176,7 @@ static void fail_batch(writer *w, int32_t code, const char *text)
     fl_batch_cut(w->batch, &w->batch->first);
     give_touches_back(w);
     give_back(w);
+    renew_session(w, code);
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
@@ -192,7 +203,12 @@ static void hand_on(writer *w, uint64_t number)
     ex->stats.write_steps += ended.length + again.length;
     for (fl_step *step; (step = fl_queue_pop(&again)) != NULL;) {
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
-        fl_queue_push(&ex->writes, step);
+        if (!ex->stopping) {
+            fl_queue_push(&ex->writes, step);
+        } else { /* chains end at a step; the next start repairs or goes on */
+            step->result = flamenco_fail(&step->error, FLAMENCO_E_CANCELLED, "the manager is stopping");
+            fl_queue_push(&ended, step);
+        }
     }
     pthread_mutex_unlock(&ex->lock);
     w->batch->number = number;
@@ -217,7 +233,8 @@ static void settle_doubt(writer *w)
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_last_batch(w->persist, w->ex->writer_session, &last, &err);
     if (rc != FLAMENCO_OK) {
-        note_trouble(w, rc, err.text);
+        /* What the commit ran into tells people more than why the store cannot be asked. */
+        note_trouble(w, rc, fl_error_is_passing(rc) ? w->doubt.text : err.text);
         return;
     }
     w->in_doubt = 0;
@@ -291,10 +308,21 @@ static fl_step *next_step(writer *w, uint64_t in_batch, int64_t begun_us)
     pthread_mutex_lock(&ex->lock);
     int full =
         in_batch > 0 && (in_batch >= ex->config.batch_steps || fl_monotonic_us() - begun_us >= ex->config.batch_us);
-    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && ex->stopping < 2)
+    if (!full && ex->writes.first != NULL && !(ex->writes.first->alone && in_batch > 0) && !fl_executor_is_over(ex))
         step = fl_queue_pop(&ex->writes);
     pthread_mutex_unlock(&ex->lock);
     return step;
+}
+
+/* As next_step, but before the batch ends it lets other threads run once: under load they bring more steps, which then share
+ * the commit; on an idle machine the yield returns at once. */
+static fl_step *next_step_yielding(writer *w, uint64_t in_batch, int64_t begun_us)
+{
+    fl_step *step = next_step(w, in_batch, begun_us);
+    if (step != NULL || in_batch == 0)
+        return step;
+    (void)sched_yield();
+    return next_step(w, in_batch, begun_us);
 }
 
 /* Runs steps until the batch is full or nothing waits, and commits. */
@@ -306,10 +334,11 @@ static void run_batch(writer *w)
     int32_t rc = begin_batch(w, &err);
     if (rc != FLAMENCO_OK) {
         /* Nothing ran yet: who waits keeps his place, until his time is over (expire_waiting). */
+        renew_session(w, rc);
         note_trouble(w, rc, err.text);
         return;
     }
-    for (fl_step *step; (step = next_step(w, in_batch, begun_us)) != NULL; ++in_batch) {
+    for (fl_step *step; (step = next_step_yielding(w, in_batch, begun_us)) != NULL; ++in_batch) {
         int alone = step->alone != 0;
         int spoiled = 0;
         int32_t result = run_step(w, step, &spoiled);
@@ -364,7 +393,7 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0)
         expire_waiting(w);
     pthread_mutex_lock(&ex->lock);
-    if (ex->trouble_wait_us > 0 && ex->stopping < 2)
+    if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         wait_us(ex, ex->trouble_wait_us);
     while (ex->writes.first == NULL && w->in_doubt == 0 && !ex->stopping &&
            !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
@@ -373,7 +402,7 @@ static int wait_for_work(writer *w, int *quiet_now)
             break;
     }
     *quiet_now = ex->quiet_wanted && ex->readers_in_txn == 0;
-    int go_on = (ex->writes.first != NULL && ex->stopping < 2) || !ex->stopping;
+    int go_on = (ex->writes.first != NULL && !fl_executor_is_over(ex)) || !ex->stopping;
     pthread_mutex_unlock(&ex->lock);
     return go_on;
 }
@@ -439,9 +468,12 @@ void *fl_writer_main(void *arg)
     if (w->in_doubt != 0)
         give_back(w); /* their callers hear that the manager stops */
     /* The last touches, so that a restart knows who was seen. */
-    w->touched_us = 0;
-    if (w->in_doubt == 0 && reopen_session(w))
+    while (w->in_doubt == 0 && reopen_session(w)) {
+        w->touched_us = 0;
         run_batch(w);
+        if (!fl_touches_pending(w->f->touches) || ex->trouble_wait_us != 0)
+            break;
+    }
     note_running(w, NULL, 0);
     fl_batch_unref(w->batch);
     fl_arena_destroy(w->arena);

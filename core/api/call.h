@@ -8,6 +8,7 @@
 
 #include "api_routes.h"
 #include "api_write.h"
+#include "core/budget.h"
 #include "core/http/http.h"
 #include "core/step.h"
 
@@ -37,6 +38,8 @@ struct fl_call {
     flamenco_str secret, secret_hash;
     fl_api_problem *problem; /* the request is wrong in itself; told after authentication */
     int64_t begun_us;
+    fl_budget *budget; /* that `place` counts in; NULL = none */
+    fl_budget_place place;
     uint32_t gone; /* atomic: the client went away */
     uint32_t has_in; /* `in` must be finished */
 };
@@ -55,6 +58,9 @@ flamenco_str fl_call_uuid_text(fl_call *call, const flamenco_uuid *uuid);
 /* Prepares the call to wait for a task (FLAMENCO_WAKE_TASKS) or for news of its worker (FLAMENCO_WAKE_WORKER): the handler
  * then returns FL_STEP_PARK. Returns 0 when waiting is switched off, or pointless because the manager stops. */
 int fl_call_park(fl_call *call, uint32_t kind);
+
+/* The most bytes that the body of a request for `op` may have, as the settings want it; 0 = as many as declared. [any] */
+uint64_t fl_call_body_limit(const struct flamenco *f, const api_operation *op);
 
 /* Begins: the route is found (op, params); checks, authenticates, and so on until the reply is sent. [loop] */
 void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_match *match);

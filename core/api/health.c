@@ -48,8 +48,12 @@ int32_t fl_health_ready(struct flamenco *f, fl_reply *reply)
                 trouble);
     for (size_t i = 0; i < fl_loader_count(f->loader); ++i) {
         flamenco_error err = FLAMENCO_ERROR_INIT;
-        int32_t rc = fl_loader_health(f->loader, i, &err);
-        ok &= write_check(w, fl_loader_info(f->loader, i).name, rc, err.text);
+        fl_plugin_info info = fl_loader_info(f->loader, i);
+        int healthy = write_check(w, info.name, fl_loader_health(f->loader, i, &err), err.text);
+        /* Nothing can be served without the database. A broken job type or a lost broker is no reason for a proxy to take
+         * the whole manager off the network. */
+        if (strcmp(info.member, "persist") == 0)
+            ok &= healthy;
     }
     fl_json_object_end(w);
     fl_json_key(w, "status");

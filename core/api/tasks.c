@@ -87,9 +87,9 @@ int32_t fl_set_task_status(fl_call *call, const api_set_task_status_in *in)
     flamenco_uuid uuid;
     flamenco_task task;
     uint32_t to = fl_from_api_task_status(in->body.status);
-    if (fl_uuid_parse(in->task_id, &uuid) != FLAMENCO_OK)
-        return fl_call_refuse(call, 404, "there is no task %.*s", FL_STR_ARGS(in->task_id));
-    int32_t rc = get_task(call, in->task_id, &uuid, &task);
+    int32_t rc = fl_call_uuid(call, "the task id", in->task_id, &uuid);
+    if (rc == FLAMENCO_OK)
+        rc = get_task(call, in->task_id, &uuid, &task);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_str reason = in->body.reason.ptr != NULL ? in->body.reason : FL_STR("");

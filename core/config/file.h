@@ -7,7 +7,7 @@
 
 #include "core/base/buf.h"
 
-#define FL_CONFIG_FILE_MAX (1024u * 1024u)
+#define FL_CONFIG_FILE_MAX ((size_t)1024 * 1024)
 
 /* Appends the file's contents to `out`. Only plain files of at most FL_CONFIG_FILE_MAX bytes are read.
  * Errors: NOT_FOUND (no such file), IO, INVALID (a directory, a pipe, too large), NOMEM. Blocks. [any] */

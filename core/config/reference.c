@@ -11,6 +11,7 @@
 #include "core/config/paths.h"
 
 #define NS_PER_S INT64_C(1000000000)
+#define NS_PER_H (3600 * NS_PER_S)
 #define AT(member) (uint32_t) offsetof(fl_reference, member)
 
 // clang-format off
@@ -115,8 +116,8 @@ void fl_reference_defaults(fl_reference *ref)
         .autodiscoverable = 1,
         .local_manager_storage_path = FL_STR("./flamenco-manager-storage"),
         .shaman_enabled = strcmp(fl_path_own_platform(), "windows") != 0,
-        .gc_period_ns = 24 * 3600 * NS_PER_S,
-        .gc_max_age_ns = 744 * 3600 * NS_PER_S,
+        .gc_period_ns = 24 * NS_PER_H,
+        .gc_max_age_ns = 744 * NS_PER_H,
         .task_timeout_ns = 600 * NS_PER_S,
         .worker_timeout_ns = 60 * NS_PER_S,
         .blocklist_threshold = 3,

@@ -27,6 +27,9 @@ typedef struct fl_reference_variable {
     size_t n_values;
 } fl_reference_variable;
 
+/* More are refused: each costs memory for every platform. */
+#define FL_REFERENCE_VARIABLES_MAX 4096u
+
 /* The keys but `variables`, in the order of the file; indexes of fl_reference.origin. */
 enum {
     FL_REFERENCE_VERSION,

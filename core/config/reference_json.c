@@ -290,6 +290,8 @@ static int32_t take_variables(decoder *d, json_t *object)
         return FLAMENCO_OK;
     if (!json_is_object(object))
         return wanted(d, "variables", "an object");
+    if (json_object_size(object) > FL_REFERENCE_VARIABLES_MAX)
+        return flamenco_fail(d->err, FLAMENCO_E_INVALID, "variables: more than %u", FL_REFERENCE_VARIABLES_MAX);
     size_t n = 0;
     fl_reference_variable *list = fl_arena_alloc(d->arena, (json_object_size(object) + 1) * sizeof(*list));
     if (list == NULL)

@@ -299,6 +299,10 @@ static void read_variables(overlay *o, const fl_yaml_node *node)
         fail_at(o, node, "variables: a map is wanted, not %s", fl_yaml_kind_name(node));
         return;
     }
+    if (node->count > FL_REFERENCE_VARIABLES_MAX) {
+        fail_at(o, node, "variables: more than %u", FL_REFERENCE_VARIABLES_MAX);
+        return;
+    }
     size_t old = o->ref->n_variables, all = old + node->count;
     ranked *sorted = calloc(all + 1, sizeof(*sorted));
     fl_reference_variable *kept = fl_arena_alloc(o->arena, (all + 1) * sizeof(*kept));

@@ -67,7 +67,7 @@ static void add_setting(fl_buf *out, const flamenco_setting *s, const char *inde
     char limits[256];
     fl_setting_limits(s, limits, sizeof(limits));
     fl_buf_printf(out, "%s# %s (%s", indent, s->doc != NULL ? s->doc : s->key, fl_setting_type_key(s->type));
-    if (s->unit != NULL)
+    if (s->unit != NULL && strcmp(s->unit, fl_setting_type_key(s->type)) != 0)
         fl_buf_printf(out, ", %s", s->unit);
     if (limits[0] != '\0')
         fl_buf_printf(out, ", %s", limits);
@@ -75,7 +75,8 @@ static void add_setting(fl_buf *out, const flamenco_setting *s, const char *inde
         fl_buf_add_text(out, ", must be given");
     fl_buf_add_text(out, ")\n");
     if (s->reference_key != NULL) {
-        fl_buf_printf(out, "%s# %s: see %s\n", indent, s->key, s->reference_key);
+        fl_buf_printf(out, "%s# It is the key %s of flamenco-manager.yaml, to be preset below.\n", indent,
+                      s->reference_key);
         return;
     }
     fl_buf_printf(out, "%s#%s: ", indent, s->key);

@@ -198,7 +198,7 @@ static int copy_reference(fl_variables *v, const fl_reference *ref, fl_reference
 
 static int prepare(fl_variables *v, const fl_reference *ref, flamenco_str jobs_path)
 {
-    flamenco_str platforms[FL_VARIABLES_PLATFORMS_MAX + 1], jobs;
+    flamenco_str platforms[FL_VARIABLES_PLATFORMS_MAX + 1] = { { NULL, 0 } }, jobs;
     fl_reference copy;
     if (!copy_text(v, jobs_path, &jobs) || !copy_reference(v, ref, &copy))
         return 0;

@@ -25,7 +25,7 @@ typedef struct fl_variable {
 /* More platforms than these are treated as unknown ones. */
 #define FL_VARIABLES_PLATFORMS_MAX 32u
 /* An expansion that makes a text grow by more, or takes more substitutions, fails. */
-#define FL_VARIABLES_GROWTH_MAX (16u * 1024u * 1024u)
+#define FL_VARIABLES_GROWTH_MAX ((uint64_t)16 * 1024 * 1024)
 #define FL_VARIABLES_SUBSTITUTIONS_MAX 200000u
 
 /* Prepares the variables of a processed configuration. `jobs` is the effective storage path; `platform` the one that the

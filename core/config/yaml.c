@@ -299,7 +299,7 @@ static int finish_list(reader *r, fl_yaml_node *node, const cell *first, size_t 
 {
     if (n_cells == 0)
         return 1;
-    const fl_yaml_node **items = fl_arena_alloc(r->doc->arena, n_cells * sizeof(*items));
+    const fl_yaml_node **items = fl_arena_alloc(r->doc->arena, n_cells * sizeof(const fl_yaml_node *));
     if (items == NULL) {
         fail_memory(r);
         return 0;

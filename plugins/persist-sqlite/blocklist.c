@@ -52,7 +52,7 @@ static int32_t may_run(flamenco_session *s, const fl_job_state *job, int64_t typ
 
 static int32_t count_for(flamenco_session *s, int64_t job_key, int64_t type, int64_t worker, uint64_t *out)
 {
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t n = 0;
     int32_t rc = fl_job_state_get(s, job_key, &job);
     if (rc <= 0 || !fl_job_schedulable(&job))

@@ -97,7 +97,7 @@ int32_t fl_tasks_bulk_status(void *self, flamenco_cx *cx, int64_t job_key, uint6
         return rc;
     flamenco_session *s = call.s;
     const flamenco_host *host = s->store->host;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     fl_made made = { 0 };
     int64_t first = 0, end = 0;
     bulk b = { .job = &job, .to = to, .activity = activity };
@@ -115,8 +115,10 @@ int32_t fl_tasks_bulk_status(void *self, flamenco_cx *cx, int64_t job_key, uint6
     b.to_end = limit == 0 || limit > (uint64_t)(end - b.from) ? end : b.from + (int64_t)limit;
     if (to == FLAMENCO_TASK_COMPLETED && b.to_end > b.from) {
         b.completed = host->alloc(host->h, (uint64_t)(b.to_end - b.from) * sizeof(*b.completed));
-        if (b.completed == NULL)
+        if (b.completed == NULL) {
             rc = fl_fail(s, FLAMENCO_E_NOMEM, "out of memory");
+            goto cleanup;
+        }
     }
     if (rc == FLAMENCO_OK && b.to_end > b.from) {
         fl_job_state after = job;

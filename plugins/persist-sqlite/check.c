@@ -137,7 +137,7 @@ static int32_t check_runq(flamenco_session *s, const fl_job_state *job)
 /* Checks the first job behind *job and moves on to it. *n_out: its tasks; -1 = there is no further job. */
 static int32_t check_job(flamenco_session *s, int64_t *job_key, int64_t *n_out)
 {
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t first = 0, end = 0, key = 0;
     fl_query q = fl_query_begin(s, FL_SQL_CHECK_NEXT_JOB);
     fl_bind_int(&q, 1, *job_key);

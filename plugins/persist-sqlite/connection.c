@@ -126,7 +126,10 @@ static int32_t set_up(fl_store *store, uint32_t kind, sqlite3 *db, flamenco_erro
                    "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
                    "PRAGMA secure_delete=OFF; PRAGMA journal_size_limit=%lld;",
                    (long long)config->integer(config->c, "log_size_limit"));
-    return fl_connection_run(db, sql, err);
+    rc = fl_connection_run(db, sql, err);
+    /* SQLite opens what it may not write for reading, without a word, and stays at that. The database itself may be written
+     * all the same, by a descriptor that was kept for readers, and only its log not: beginning to write tells. */
+    return rc == FLAMENCO_OK ? fl_connection_run(db, "BEGIN IMMEDIATE; ROLLBACK;", err) : rc;
 }
 
 int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamenco_error *err)
@@ -138,6 +141,8 @@ int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamen
     if (rc != SQLITE_OK)
         result = flamenco_fail(err, rc == SQLITE_NOMEM ? FLAMENCO_E_NOMEM : FLAMENCO_E_UNAVAILABLE,
                                "cannot open %s: %s", store->path, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    else if (kind == FLAMENCO_SESSION_WRITER && sqlite3_db_readonly(db, "main") != 0)
+        result = flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "%s cannot be written", store->path);
     else
         result = set_up(store, kind, db, err);
     if (result == FLAMENCO_OK)

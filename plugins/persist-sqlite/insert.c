@@ -91,7 +91,7 @@ int32_t fl_job_insert_hidden(void *self, flamenco_cx *cx, const flamenco_job *jo
 /* The job's range of task keys, of a job that is still hidden. */
 static int32_t hidden_range(flamenco_session *s, int64_t job_key, int64_t *first, int64_t *end)
 {
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int32_t rc = fl_job_state_get(s, job_key, &job);
     if (rc > 0)
         rc = fl_job_range(s, job_key, first, end);
@@ -171,7 +171,7 @@ int32_t fl_tasks_insert(void *self, flamenco_cx *cx, int64_t job_key, uint32_t f
         delta.steps_done += row.steps_completed;
     }
     if (rc == FLAMENCO_OK && n > 0) {
-        fl_job_state job;
+        fl_job_state job = { 0 };
         rc = fl_job_state_add(s, job_key, &delta, &job);
     }
     return fl_leave(&call, rc);
@@ -251,7 +251,7 @@ int32_t fl_job_hide(void *self, flamenco_cx *cx, int64_t key, flamenco_error *er
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK)
         rc = set_hidden(call.s, key, 1);

@@ -137,7 +137,7 @@ int32_t fl_job_counts(void *self, flamenco_cx *cx, int64_t key, flamenco_job_cou
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK)
         rc = fl_job_state_out(call.s, &job, NULL, out);
@@ -173,7 +173,7 @@ int32_t fl_job_set_status(void *self, flamenco_cx *cx, int64_t key, uint32_t sta
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     fl_made made = { 0 };
     if (status >= FLAMENCO_JOB_STATUSES)
         rc = fl_fail(call.s, FLAMENCO_E_INVALID, "unknown job status %u", status);
@@ -204,7 +204,7 @@ int32_t fl_job_set_priority(void *self, flamenco_cx *cx, int64_t key, int32_t pr
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK)
         rc = set_column(call.s, FL_SQL_JOB_SET_PRIORITY, key, priority, 1);
@@ -232,7 +232,7 @@ int32_t fl_job_set_tag(void *self, flamenco_cx *cx, int64_t key, int64_t tag_key
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK && tag_key != 0)
         rc = need_tag(call.s, tag_key);
@@ -251,7 +251,7 @@ int32_t fl_job_set_storage(void *self, flamenco_cx *cx, int64_t key, flamenco_st
     int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK) {
         fl_query q = fl_query_begin(call.s, FL_SQL_JOB_SET_STORAGE);
@@ -269,7 +269,7 @@ int32_t fl_job_set_delete_requested(void *self, flamenco_cx *cx, int64_t key, fl
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK)
         rc = set_column(call.s, FL_SQL_JOB_MARK, key, cx->now_us, 0);

@@ -52,7 +52,7 @@ int32_t fl_job_purge(void *self, flamenco_cx *cx, int64_t key, uint64_t limit, u
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t first = 0, end = 0;
     uint64_t left = 0;
     rc = fl_job_state_get(call.s, key, &job);

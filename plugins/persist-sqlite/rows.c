@@ -19,6 +19,12 @@ const char *fl_sql_text(fl_sql id)
 fl_query fl_query_begin_text(flamenco_session *s, sqlite3_stmt **slot, const char *sql)
 {
     fl_query q = { s, *slot, FLAMENCO_OK, 0 };
+    /* interrupt() ends a statement that runs; it may also have come between two of one method. */
+    if (__atomic_load_n(&s->interrupted, __ATOMIC_ACQUIRE) != 0) {
+        q.st = NULL;
+        q.rc = fl_fail(s, FLAMENCO_E_CANCELLED, "the call was given up");
+        return q;
+    }
     /* A visitor may call the very method that called it: then the kept statement is half-way through its rows. */
     uint32_t busy = q.st != NULL && sqlite3_stmt_busy(q.st);
     if (q.st != NULL && !busy)
@@ -230,7 +236,8 @@ int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
     row->steps_total = fl_column_int(q, at++);
     row->steps_completed = fl_column_int(q, at++);
     row->name = fl_column_text(q, at++);
-    int32_t named = fl_type_name(q->s, fl_column_int(q, at++), &row->type);
+    int64_t type = fl_column_int(q, at++);
+    int32_t named = fl_type_name(q->s, type, &row->type);
     if (named != FLAMENCO_OK)
         q->rc = named;
     row->activity = fl_column_text(q, at++);
@@ -241,6 +248,12 @@ int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
     row->worker_address = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
     ++at;
     row->commands = with_commands ? fl_column_text(q, at) : flamenco_text("");
+    if (q->s->kind == FLAMENCO_SESSION_WRITER) {
+        q->s->last_task = (fl_task_state){ row->key,         row->job_key,         type,
+                                           row->priority,    row->worker_key,      row->open_deps,
+                                           row->steps_total, row->steps_completed, row->status };
+        q->s->last_changes = sqlite3_total_changes64(q->s->db);
+    }
     return q->rc;
 }
 

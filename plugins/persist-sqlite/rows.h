@@ -79,8 +79,8 @@ int32_t fl_page_read(flamenco_session *s, const flamenco_page *page, uint32_t st
 int32_t fl_type_number(flamenco_session *s, flamenco_str name, uint32_t create, int64_t *out);
 /* The name of a number, valid until the session ends its transaction. CORRUPT for an unknown one. */
 int32_t fl_type_name(flamenco_session *s, int64_t type, flamenco_str *out);
-/* Forget the names that a rollback took back; keep those that a commit made lasting; free all. */
-void fl_types_rollback(flamenco_session *s);
+/* Forget what a rollback took back: new names, and the last task read; keep the names that a commit made lasting; free all. */
+void fl_rows_rollback(flamenco_session *s);
 void fl_types_commit(flamenco_session *s);
 void fl_types_fini(flamenco_session *s);
 
@@ -151,12 +151,6 @@ int32_t fl_runq_rebuild(flamenco_session *s, const fl_job_state *job);
 int32_t fl_runq_count(flamenco_session *s, int64_t job, fl_made *made);
 /* One visible job more or less of a status. */
 int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n);
-
-/* The part of a task that its changes work with. */
-typedef struct fl_task_state {
-    int64_t key, job, type, priority, worker, open_deps, steps_total, steps_done;
-    uint32_t status;
-} fl_task_state;
 
 /* Reads it. NOT_FOUND. */
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out);

@@ -219,6 +219,10 @@ int32_t fl_runq_count(flamenco_session *s, int64_t job, fl_made *made)
 
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
 {
+    if (key != 0 && s->last_task.key == key && s->last_changes == sqlite3_total_changes64(s->db)) {
+        *out = s->last_task;
+        return FLAMENCO_OK;
+    }
     fl_query q = fl_query_begin(s, FL_SQL_TASK_STATE);
     fl_bind_int(&q, 1, key);
     int32_t rc = fl_query_step(&q);
@@ -259,16 +263,17 @@ int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs
     fl_query waiting = fl_query_begin(s, FL_SQL_DEPENDANTS);
     fl_bind_int(&waiting, 1, needs);
     while ((rc = fl_query_step(&waiting)) > 0) {
-        fl_task_state task;
+        fl_task_state task = { 0 };
         rc = move_one(s, fl_column_int(&waiting, 0), delta, &task);
         if (rc == FLAMENCO_OK && schedulable && fl_task_is_open(task.status, task.open_deps + delta)) {
             fl_made_add(made, 1, task.type);
             rc = fl_runq_raise(s, job, task.type, task.priority);
-        } else if (schedulable && fl_task_is_open(task.status, task.open_deps)) {
-            closed = 1;
         }
         if (rc != FLAMENCO_OK)
             break;
+        /* It was open before, and waits now. */
+        if (schedulable && delta > 0 && fl_task_is_open(task.status, task.open_deps))
+            closed = 1;
     }
     rc = fl_query_end(&waiting, rc);
     return rc == FLAMENCO_OK && closed ? fl_runq_rebuild(s, job) : rc;

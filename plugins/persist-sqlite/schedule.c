@@ -157,8 +157,9 @@ static int32_t make_probes(search *look)
     if (rc == FLAMENCO_OK && n_types + n_tags > PROBES_AT_HAND) {
         uint64_t n = n_types + n_tags;
         abilities = host->alloc(host->h, n * sizeof(*abilities));
-        rc = abilities == NULL ? fl_fail(look->s, FLAMENCO_E_NOMEM, "out of memory")
-                               : read_abilities(look, abilities, n, &n_types, &n_tags);
+        if (abilities == NULL)
+            return fl_fail(look->s, FLAMENCO_E_NOMEM, "out of memory");
+        rc = read_abilities(look, abilities, n, &n_types, &n_tags);
     }
     if (rc != FLAMENCO_OK)
         goto cleanup;

@@ -40,6 +40,18 @@ int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...)
     return flamenco_fail(s->err, code, "%s", text);
 }
 
+/* What the system said to the last write that failed; 0 = unknown. A failed commit leaves it with the log's file alone. */
+static int system_reason(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int reason = sqlite3_system_errno(db);
+    if (reason == 0 && sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) == SQLITE_OK &&
+        log != NULL && log->pMethods != NULL &&
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason) != SQLITE_OK)
+        reason = 0;
+    return reason;
+}
+
 int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc)
 {
     int32_t code = fl_error_of(sqlite_rc);
@@ -48,6 +60,12 @@ int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc)
     /* Some errors end the whole transaction behind our back, savepoints and all. */
     if (s->open && sqlite3_get_autocommit(s->db) && !is_fatal(code) && s->failed == 0)
         s->failed = FLAMENCO_E_UNAVAILABLE;
+    if (code == FLAMENCO_E_FULL)
+        return fl_fail(s, code, "%s (%s)", sqlite3_errmsg(s->db), s->store->path);
+    /* The system's reason tells people what to do: a read-only file system, a quota, a broken disk. */
+    int reason = code == FLAMENCO_E_IO ? system_reason(s->db) : 0;
+    if (reason != 0)
+        return fl_fail(s, code, "%s: %s (%s)", sqlite3_errmsg(s->db), strerror(reason), s->store->path);
     return fl_fail(s, code, "%s",
                    code == FLAMENCO_E_DEADLINE    ? "the time for this call is over"
                    : code == FLAMENCO_E_CANCELLED ? "the call was given up"
@@ -176,14 +194,17 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
 /* Runs one of the savepoint statements; the savepoint must be open, or not. */
 static int32_t run_savepoint(flamenco_cx *cx, fl_sql id, uint32_t must_be_open, flamenco_error *err)
 {
+    flamenco_session *s = session_of(cx);
+    if (s == NULL || s->in_savepoint != must_be_open)
+        return flamenco_fail(err, FLAMENCO_E_INVALID,
+                             s == NULL      ? "outside a transaction"
+                             : must_be_open ? "no savepoint is open"
+                                            : "a savepoint is open already");
     fl_call call;
     int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    if (call.s->in_savepoint != must_be_open)
-        return fl_leave(&call, fl_fail(call.s, FLAMENCO_E_INVALID,
-                                       must_be_open ? "no savepoint is open" : "a savepoint is open already"));
-    fl_query q = fl_query_begin(call.s, id);
+    fl_query q = fl_query_begin(s, id);
     return fl_leave(&call, fl_query_run(&q));
 }
 
@@ -211,7 +232,7 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
     /* ROLLBACK TO leaves the savepoint open. */
     int32_t rc = run_savepoint(cx, FL_SQL_ROLLBACK_TO, 1, err);
     if (rc == FLAMENCO_OK) {
-        fl_types_rollback(session_of(cx));
+        fl_rows_rollback(session_of(cx));
         rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
     }
     if (rc == FLAMENCO_OK)
@@ -226,7 +247,7 @@ static void end_transaction(flamenco_session *s, flamenco_cx *cx)
         if (fl_connection_run(s->db, "ROLLBACK;", &why) != FLAMENCO_OK)
             s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
     }
-    fl_types_rollback(s);
+    fl_rows_rollback(s);
     s->open = s->in_savepoint = 0;
     s->failed = 0;
     cx->txn = NULL;
@@ -301,17 +322,24 @@ int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flam
 
 /* ---- Methods ---- */
 
+/* Returns code, which a reader of this file alone can see. */
+static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
+{
+    (void)flamenco_fail(err, code, "%s", why);
+    return code;
+}
+
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
 {
     flamenco_session *s = session_of(cx);
     if (s == NULL)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "outside a transaction");
+        return refuse(err, FLAMENCO_E_INVALID, "outside a transaction");
     if (s->failed != 0)
-        return flamenco_fail(err, s->failed, "the transaction has failed before; it can only be rolled back");
+        return refuse(err, s->failed, "the transaction has failed before; it can only be rolled back");
     if (how != FL_READ && s->kind != FLAMENCO_SESSION_WRITER)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "a reader cannot change anything");
+        return refuse(err, FLAMENCO_E_INVALID, "a reader cannot change anything");
     if (how != FL_READ && s->visiting != 0)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "nothing can be changed while a list is given out");
+        return refuse(err, FLAMENCO_E_INVALID, "nothing can be changed while a list is given out");
     *call = (fl_call){ s, s->cx, s->err, sqlite3_total_changes64(s->db), how };
     s->cx = cx;
     s->err = err;
@@ -337,7 +365,7 @@ static int32_t undo(flamenco_session *s, int32_t rc)
     s->err = NULL;
     fl_query q = fl_query_begin(s, FL_SQL_METHOD_UNDO);
     int32_t undone = fl_query_run(&q);
-    fl_types_rollback(s);
+    fl_rows_rollback(s);
     if (undone == FLAMENCO_OK) {
         q = fl_query_begin(s, FL_SQL_METHOD_KEEP);
         undone = fl_query_run(&q);

@@ -63,6 +63,15 @@ static int32_t check_all(fl_store *store, flamenco_error *err)
     return rc;
 }
 
+/* SQLite's own texts do not say which file they are about. */
+static void name_file(const fl_store *store, flamenco_error *err)
+{
+    if (err == NULL || strstr(err->text, store->path) != NULL)
+        return;
+    flamenco_error plain = *err;
+    (void)flamenco_fail(err, plain.code, "%s: %s", store->path, plain.text);
+}
+
 int32_t fl_store_start(void *self, flamenco_error *err)
 {
     fl_store *store = self;
@@ -108,8 +117,10 @@ int32_t fl_store_start(void *self, flamenco_error *err)
     store->quiet_after = (uint64_t)store->config->integer(store->config->c, "quiet_pages");
 cleanup:
     sqlite3_close(db);
-    if (rc != FLAMENCO_OK)
+    if (rc != FLAMENCO_OK) {
+        name_file(store, err);
         fl_lease_drop(store);
+    }
     return rc;
 }
 

@@ -31,6 +31,12 @@ typedef struct fl_store {
     uint64_t quiet_after; /* [writer] wal_pages from which a quiet moment is wanted */
 } fl_store;
 
+/* The part of a task that its changes work with. */
+typedef struct fl_task_state {
+    int64_t key, job, type, priority, worker, open_deps, steps_total, steps_done;
+    uint32_t status;
+} fl_task_state;
+
 struct flamenco_txn {
     struct flamenco_session *session;
 };
@@ -56,6 +62,10 @@ struct flamenco_session {
     flamenco_cx *cx; /* of the running method */
     flamenco_error *err;
     fl_types types;
+    /* The writer's last task that was read (key 0 = none), and the connection's count of changes then: most tasks are changed
+     * right after, and need not be read again. */
+    fl_task_state last_task;
+    int64_t last_changes;
     sqlite3_stmt *statements[FL_SQL_COUNT];
     sqlite3_stmt *lists[FL_LISTS];
     sqlite3_stmt *updates[FL_UPDATES];

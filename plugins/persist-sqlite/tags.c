@@ -125,16 +125,15 @@ int32_t fl_tag_update(void *self, flamenco_cx *cx, const flamenco_tag *row, flam
 /* Counts the tasks in groups that only workers with the tag could get. */
 static int32_t count_tagged(flamenco_session *s, int64_t tag, fl_made *made)
 {
-    int32_t rc;
     fl_query groups = fl_query_begin(s, FL_SQL_TAG_RUNQ);
     fl_bind_int(&groups, 1, tag);
-    while (made->n < FL_RUNNABLE_MOST && (rc = fl_query_step(&groups)) > 0) {
+    while (made->n < FL_RUNNABLE_MOST && fl_query_step(&groups) > 0) {
         int64_t n = 0;
         fl_query q = fl_query_begin(s, FL_SQL_RUN_COUNT);
         fl_bind_int(&q, 1, fl_column_int(&groups, 0));
         fl_bind_int(&q, 2, fl_column_int(&groups, 1));
         fl_bind_int(&q, 3, FL_RUNNABLE_MOST - (int64_t)made->n);
-        rc = fl_query_int(&q, 0, &n);
+        int32_t rc = fl_query_int(&q, 0, &n);
         if (rc != FLAMENCO_OK)
             return fl_query_end(&groups, rc);
         fl_made_add(made, (uint64_t)n, fl_column_int(&groups, 1));

@@ -233,7 +233,7 @@ int32_t fl_deps_list(void *self, flamenco_cx *cx, int64_t job_key, flamenco_visi
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_session *s = call.s;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t first = 0, end = 0;
     rc = fl_job_state_get(s, job_key, &job);
     if (rc > 0)

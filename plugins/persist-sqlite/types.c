@@ -103,8 +103,9 @@ static void cut(flamenco_session *s, uint64_t n)
         s->types.committed = n;
 }
 
-void fl_types_rollback(flamenco_session *s)
+void fl_rows_rollback(flamenco_session *s)
 {
+    s->last_task.key = 0;
     cut(s, s->types.committed);
 }
 

@@ -257,7 +257,7 @@ int32_t fl_workers_capable(void *self, flamenco_cx *cx, int64_t job_key, flamenc
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_job_state job;
+    fl_job_state job = { 0 };
     int64_t type = 0, n = 0;
     rc = fl_job_state_visible(call.s, job_key, &job);
     if (rc == FLAMENCO_OK)

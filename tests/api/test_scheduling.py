@@ -211,19 +211,42 @@ def test_events_and_log_of_an_assignment(farm, lane):
 
 # ---- Tags ----------------------------------------------------------------------------------------------------------------
 
-def add_tag(database, name, worker_ids=(), job_ids=()):
+def add_tag(database, name, *worker_ids):
     """Tag operations come in a later issue: writes straight into the database of a manager that does not run."""
-    tag = str(uuid.uuid4())
+    tag = uuid.uuid4()
     with sqlite3.connect(database) as db:
-        tables = {r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        assert {"tags", "worker_tags", "workers", "jobs"} <= tables, tables
-        columns = [r[1] for r in db.execute("PRAGMA table_info(tags)")]
-        assert {"uuid", "name"} <= set(columns), columns
-        db.execute("INSERT INTO tags (uuid, name) VALUES (?, ?)", (uuid.UUID(tag).bytes, name))
+        db.execute("INSERT INTO tag (uuid, name, description) VALUES (?, ?, '')", (tag.bytes, name))
         for worker in worker_ids:
-            db.execute("INSERT INTO worker_tags (tag_id, worker_id) SELECT t.id, w.id FROM tags t, workers w "
-                       "WHERE t.uuid = ? AND w.uuid = ?", (uuid.UUID(tag).bytes, uuid.UUID(worker).bytes))
-    return tag
+            db.execute("INSERT INTO worker_tag (tag, worker) SELECT t.id, w.id FROM tag t, worker w "
+                       "WHERE t.uuid = ? AND w.uuid = ?", (tag.bytes, uuid.UUID(worker).bytes))
+    db.close()
+    return str(tag)
+
+
+def test_tags(own_farm):
+    """The four vectors, and that only tagged workers count as capable."""
+    farm = own_farm
+    t1, t2, untagged = (farm.worker(types=[t]) for t in ("one", "two", "none"))
+    farm.manager.stop()
+    tag1, tag2 = add_tag(farm.manager.database, "T1", t1.id), add_tag(farm.manager.database, "T2", t2.id)
+    farm.manager.start()
+    both = [{"type": t} for t in ("one", "two", "none")]
+    only_t2 = farm.submit(both, worker_tag=tag2)
+    assert only_t2["worker_tag"] == tag2
+    assert farm.job(only_t2["id"])["worker_tag"] == tag2
+    assert t1.get_task() is None and untagged.get_task() is None
+    only_t1 = farm.submit(both, worker_tag=tag1.upper())
+    assert only_t1["worker_tag"] == tag1
+    assert t1.get_task()["job"] == only_t1["id"] and untagged.get_task() is None
+    everybodys = farm.submit(both)
+    assert untagged.get_task()["job"] == everybodys["id"]
+    assert farm.api.ok("GET", f"/worker-mgt/workers/{t1.id}")["tags"] == [{"id": tag1, "name": "T1"}]
+    # nobody else has the tag and the type
+    other = farm.worker(types=["two"])
+    task = t2.get_task()
+    assert task["job"] == only_t2["id"] and other.get_task() is not None
+    t2.fail(task["uuid"])
+    assert farm.job(only_t2["id"])["status"] == "failed"
 
 
 def test_unknown_worker_tag_at_submission(farm, lane):

@@ -73,6 +73,15 @@ def author_tasks(job_type, settings):
         yield "preview-video", "ffmpeg", [{"name": "frames-to-video", "parameters": parameters, "total_step_count": 0}], True
 
 
+def is_closed(connection):
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -91,7 +100,10 @@ class Handler(BaseHTTPRequestHandler):
         answer = manager.handle(self, body)
         if answer == DROP:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            try:
+                self.connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other end was faster
             return
         status, payload = answer
         self.send_response(status)
@@ -115,6 +127,7 @@ class Server(ThreadingHTTPServer):
     def get_request(self):
         connection, address = super().get_request()
         self.manager.connections.add(connection)
+        self.manager.connections_made += 1
         return connection, address
 
     def shutdown_request(self, request):
@@ -136,7 +149,9 @@ class MockManager:
         self.logs = {}  # task id → text
         self.cut_bodies = 0
         self.connections = set()
-        self.lose_completions = False  # acknowledge completed tasks and forget them: the soak test has to notice
+        self.connections_made = 0
+        self.completions = 0
+        self.lose = ()  # numbers of the completions to acknowledge and forget: the soak test has to notice
         self.server = None
         self.port = 0
 
@@ -220,6 +235,7 @@ class MockManager:
             if op == "register" and request.headers.get("Authorization") != "Basic Og==":
                 self.problems.append("register: no empty credentials")
             self.requests.append((op, worker and worker["name"], json_body, time.monotonic()))
+            self.lock.notify_all()
             if self.scripts.get(op):
                 scripted = self.scripts[op].pop(0)
                 if scripted is not None:
@@ -227,6 +243,8 @@ class MockManager:
             if op in WORKER_OPS and not worker:
                 return 403, {"message": "who are you?"}
             args = [worker] if op in WORKER_OPS else []
+            if op == "ask":
+                args.append(request.connection)
             return getattr(self, "do_" + op)(*args, json_body, *match.groups())
 
     def do_version(self, _):
@@ -394,13 +412,15 @@ class MockManager:
                 return task
         return None
 
-    def do_ask(self, worker, _):
+    def do_ask(self, worker, connection, _):
         deadline = time.monotonic() + self.hold
         while True:
             if worker["requested"]:
                 return 423, {"status_requested": worker["requested"]}
             if worker["status"] != "awake":
                 return 409, {"code": 409, "message": "not awake"}
+            if is_closed(connection):
+                return DROP  # as a manager should: a task for nobody would wait for its time-out
             task = self.find_task(worker)
             if task:
                 break
@@ -427,8 +447,10 @@ class MockManager:
         if "steps_completed" in body:
             task["steps_completed"] = min(body["steps_completed"], task["steps_total"])
         status = body.get("taskStatus")
-        if status == "completed" and self.lose_completions:
-            status = None
+        if status == "completed":
+            self.completions += 1
+            if self.completions in self.lose:
+                status = None
         if status == "failed":
             task.setdefault("failed_by", set()).add(worker["uuid"])
             capable = [w for w in self.workers.values() if w["uuid"] not in task["failed_by"]]
@@ -451,9 +473,8 @@ class MockManager:
         return 202, b""
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # by hand: prints its address, on a free port
     manager = MockManager(hold=10)
-    manager.port = 8080
     manager.start()
     print(manager.url)
     for _ in itertools.count():

@@ -93,6 +93,7 @@ fl_book_task *fl_book_task_of(fl_book *book, const char *id, const char *job_id)
     task = must(calloc(1, sizeof *task));
     snprintf(task->id, sizeof task->id, "%s", id);
     task->job = job;
+    task->last_report = -1;
     if (job->tasks_len == job->tasks_room) {
         job->tasks_room = job->tasks_room ? job->tasks_room * 2 : 16;
         job->tasks = must(realloc(job->tasks, job->tasks_room * sizeof(fl_book_task *)));
@@ -125,10 +126,16 @@ static bool has_ops(const fl_book_task *task)
     return task->ops || task->job->ops || task->op_end_us > now || task->job->op_end_us > now;
 }
 
+/* Its "failed" is under way: the manager may have given the task to another one before the answer is here. */
+static bool is_giving_up(const fl_worker *holder)
+{
+    return holder->updates.under_way && holder->updates.under_way->kind == FL_UPDATE_FAILED;
+}
+
 fl_book_task *fl_book_assigned(fl_book *book, fl_worker *w, const char *task_id, const char *job_id)
 {
     fl_book_task *task = fl_book_task_of(book, task_id, job_id);
-    if (task->holder && task->holder != w && !task->disturbed && !has_ops(task))
+    if (task->holder && task->holder != w && !task->disturbed && !has_ops(task) && !is_giving_up(task->holder))
         fl_book_violation(book, "task %s was given to %s while %s runs it", task_id, w->name, task->holder->name);
     /* With updates in its queue the worker may run again what it had ended, since the manager does not know that yet.
      * What comes out of the queue then reopens the task ("active"), or gives it to others ("failed"). */
@@ -152,8 +159,13 @@ void fl_book_put_down(fl_book_task *task)
 void fl_book_updated(fl_book *book, const char *task_id, fl_update_kind kind, int status, int64_t sent_us)
 {
     fl_book_task *task = fl_book_find_task(book, task_id);
+    bool changes_status = kind == FL_UPDATE_ACTIVE || kind == FL_UPDATE_FAILED || kind == FL_UPDATE_COMPLETED;
     if (status == 409)
         book->reassigned++;
+    if (task && changes_status && (status == 0 || status == 204)) {
+        task->last_report = (int)kind;
+        task->completed_once |= kind == FL_UPDATE_COMPLETED;
+    }
     /* Also without an answer these may have reached the manager, which takes any status from the task's worker. */
     if (task && (kind == FL_UPDATE_ACTIVE || kind == FL_UPDATE_FAILED) && (status == 0 || status == 204))
         task->acked = false;
@@ -177,6 +189,7 @@ void fl_book_updated(fl_book *book, const char *task_id, fl_update_kind kind, in
 void fl_book_op_begin(fl_book_job *job, fl_book_task *task, bool requeue)
 {
     job->ops++;
+    job->had_ops = true;
     job->quiet_since_us = 0;
     if (task) {
         task->ops++;
@@ -257,9 +270,13 @@ static void verify_task(fl_book *book, const fl_book_job *job, const json_t *tas
     }
     if (known)
         known->listed = true;
-    if (strcmp(job_status, "completed") == 0 && strcmp(status, "completed") != 0)
+    /* A worker with queued updates runs a task again that it had completed. A job that ended meanwhile keeps its status
+     * when that second run fails, or begins and is abandoned; so does a canceled one whose worker is late. */
+    bool failed_again = known && known->completed_once && known->last_report == FL_UPDATE_FAILED;
+    bool begun_again = known && known->last_report == FL_UPDATE_ACTIVE && (known->completed_once || job->had_ops);
+    if (strcmp(job_status, "completed") == 0 && strcmp(status, "completed") != 0 && !failed_again && !begun_again)
         fl_book_violation(book, "job %s is completed, but its task %s is %s", job->id, id, status);
-    if (strcmp(status, "active") == 0)
+    if (strcmp(status, "active") == 0 && !begun_again)
         fl_book_violation(book, "job %s is %s, but its task %s is still active", job->id, job_status, id);
 }
 

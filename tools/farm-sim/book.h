@@ -13,6 +13,8 @@ typedef struct fl_book_task {
     struct fl_worker *holder; /* the simulated worker that runs it */
     bool acked; /* its completion was acknowledged, and nothing since then may have reopened it */
     bool disturbed; /* since the holder got it: the manager may have given it to another one */
+    bool completed_once; /* a worker reported so, answered or not */
+    int last_report; /* the last fl_update_kind of active, completed and failed; -1 = none */
     bool listed; /* by the manager, in the final check */
     unsigned ops; /* status changes of this task under way */
     int64_t op_end_us;
@@ -25,6 +27,7 @@ typedef struct fl_book_job {
     size_t tasks_len, tasks_room;
     unsigned ops, requeue_ops; /* under way */
     unsigned requeues;
+    bool had_ops; /* ever */
     int64_t op_end_us, requeue_end_us; /* of the last one */
     int64_t quiet_since_us; /* since when it looks the same; 0 = it did not at the last look */
     uint32_t holders;

@@ -182,7 +182,7 @@ static void on_submitted(void *ctx, const fl_reply *reply)
     }
     fl_screen_say(&demo->screen, "Submitted \"%s\": %s/app/#/jobs/%s", demo->job_name,
                   fl_client_url(demo->farm->client), demo->job_id);
-    strcpy(demo->view.status, "queued");
+    snprintf(demo->view.status, sizeof demo->view.status, "queued");
     look(demo);
 }
 

@@ -85,8 +85,8 @@ bool fl_farm_find_credentials(const fl_farm *farm, const char *name, char uuid[3
     const char *s = json_string_value(json_object_get(entry, "secret"));
     if (!u || !s || strlen(u) != 36 || strlen(s) > 64)
         return false;
-    strcpy(uuid, u);
-    strcpy(secret, s);
+    snprintf(uuid, 37, "%s", u);
+    snprintf(secret, 65, "%s", s);
     return true;
 }
 
@@ -143,7 +143,7 @@ void fl_farm_destroy(fl_farm *farm)
         fl_timer_stop(farm->loop, &farm->save_timer);
         save_credentials(farm);
     }
-    for (uint32_t i = 0; i < farm->workers_len; i++)
+    for (uint32_t i = 0; farm->workers && i < farm->workers_len; i++)
         fl_worker_destroy(farm->workers[i]);
     fl_client_destroy(farm->client);
     json_decref(farm->credentials);

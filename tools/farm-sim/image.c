@@ -75,14 +75,14 @@ static size_t make_png(uint8_t *png, uint8_t *scratch, int64_t frame, unsigned h
 {
     static const uint8_t magic[] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
     static const uint8_t head_tail[] = { 8, 3, 0, 0, 0 };
-    uint8_t head[13], palette[COLOURS * 3];
+    uint8_t head[13], palette[COLOURS * 3], *colour = palette;
     memcpy(put32(put32(head, WIDTH), HEIGHT), head_tail, sizeof head_tail);
     for (unsigned i = 0; i < COLOURS; i++) {
-        palette[3 * i] = (uint8_t)(i * (hue & 7) / 7);
-        palette[3 * i + 1] = (uint8_t)(i * (hue >> 3 & 7) / 7);
-        palette[3 * i + 2] = (uint8_t)(255 - i / 2);
+        *colour++ = (uint8_t)(i * (hue & 7) / 7);
+        *colour++ = (uint8_t)(i * (hue >> 3 & 7) / 7);
+        *colour++ = (uint8_t)(255 - i / 2);
     }
-    memset(palette + 3 * (COLOURS - 1), 0xf0, 3);
+    memset(colour - 3, 0xf0, 3); /* the sun */
     scratch[0] = 0x78;
     scratch[1] = 0x01;
     scratch[2] = 1;

@@ -107,7 +107,7 @@ bool fl_job_read_id(const fl_reply *reply, char id[37])
     const char *text = json_string_value(json_object_get(job, "id"));
     bool ok = text && strlen(text) == 36;
     if (ok)
-        strcpy(id, text);
+        memcpy(id, text, 37);
     json_decref(job);
     return ok;
 }

@@ -36,6 +36,7 @@ void fl_load_begin_window(fl_load *load)
         return;
     }
     load->measuring = true;
+    load->done_before = load->tasks_done;
     load->own_cpu_us = fl_proc_own_cpu_us();
     load->began_us = fl_now_us();
     fl_timer_start(load->loop, &load->deadline, load->opt->duration_us);
@@ -58,6 +59,7 @@ void fl_load_end(fl_load *load, int exit_code)
         load->ended_us = fl_now_us();
         load->own_cpu_us = fl_proc_own_cpu_us() - load->own_cpu_us;
         load->measured = load->stats;
+        load->tasks_measured = load->tasks_done - load->done_before;
         if (load->opt->server_pid && !fl_proc_read(load->opt->server_pid, &load->server_after)) {
             fprintf(stderr, "farm-sim: process %d is gone\n", load->opt->server_pid);
             load->exit_code = FL_EXIT_FAILED;
@@ -197,21 +199,21 @@ static void add_server_json(const fl_load *load, json_t *report)
     json_t *server = json_pack("{s:I, s:I, s:I, s:I, s:i}", "cpu_us", (json_int_t)(b->cpu_us - a->cpu_us), "rss_kib",
                                (json_int_t)b->rss_kib, "hwm_kib", (json_int_t)b->hwm_kib, "children_rss_kib",
                                (json_int_t)b->children_rss_kib, "children", (int)b->children);
-    if (load->tasks_done)
+    if (load->tasks_measured)
         json_object_set_new(server, "cpu_us_per_task",
-                            json_real((double)(b->cpu_us - a->cpu_us) / (double)load->tasks_done));
+                            json_real((double)(b->cpu_us - a->cpu_us) / (double)load->tasks_measured));
     json_object_set_new(report, "server", server);
 }
 
 static void print_json(fl_load *load)
 {
-    static const char *const names[] = { "closed", "submit-only", "submit-tasks", "parked", "paced" };
+    static const char *const names[] = { "closed", "submit-only", "submit-tasks", "parked", "paced", "get" };
     double s = seconds_measured(load);
     uint64_t requests = fl_stats_requests(&load->measured);
     json_t *report =
         json_pack("{s:s, s:i, s:f, s:I, s:f, s:I, s:f, s:I, s:f, s:o}", "scenario", names[load->opt->scenario],
-                  "workers", (int)load->farm->next_to_start, "seconds", s, "tasks", (json_int_t)load->tasks_done,
-                  "tasks_per_s", (double)load->tasks_done / s, "requests", (json_int_t)requests, "requests_per_s",
+                  "workers", (int)load->farm->next_to_start, "seconds", s, "tasks", (json_int_t)load->tasks_measured,
+                  "tasks_per_s", (double)load->tasks_measured / s, "requests", (json_int_t)requests, "requests_per_s",
                   (double)requests / s, "errors", (json_int_t)fl_stats_errors(&load->measured), "client_cpu_s",
                   (double)load->own_cpu_us / 1e6, "operations", fl_stats_json(&load->measured));
     add_server_json(load, report);
@@ -227,18 +229,19 @@ static void print_text(fl_load *load)
     double s = seconds_measured(load);
     uint64_t requests = fl_stats_requests(&load->measured);
     printf("%.2f s, %u workers: %" PRIu64 " tasks (%.1f/s), %" PRIu64 " requests (%.0f/s), %" PRIu64 " errors\n", s,
-           load->farm->next_to_start, load->tasks_done, (double)load->tasks_done / s, requests, (double)requests / s,
-           fl_stats_errors(&load->measured));
+           load->farm->next_to_start, load->tasks_measured, (double)load->tasks_measured / s, requests,
+           (double)requests / s, fl_stats_errors(&load->measured));
     if (load->opt->server_pid) {
         const fl_proc_usage *a = &load->server_before, *b = &load->server_after;
         double cpu = (double)(b->cpu_us - a->cpu_us);
         printf("server: %.2f s of CPU (%.0f %%)", cpu / 1e6, cpu / 1e4 / s);
-        if (load->tasks_done)
-            printf(", %.0f µs per task", cpu / (double)load->tasks_done);
+        if (load->tasks_measured)
+            printf(", %.0f µs per task", cpu / (double)load->tasks_measured);
         printf(", RSS %.1f MiB (highest %.1f), %u children with %.1f MiB\n", (double)b->rss_kib / 1024,
                (double)b->hwm_kib / 1024, b->children, (double)b->children_rss_kib / 1024);
     }
-    printf("farm-sim itself: %.2f s of CPU\n", (double)load->own_cpu_us / 1e6);
+    double own = (double)load->own_cpu_us / 1e6;
+    printf("farm-sim itself: %.2f s of CPU%s\n", own, own > 0.9 * s ? ": it was the bottleneck, not the manager" : "");
     if (load->scenario_print)
         load->scenario_print(load);
     fl_stats_print(&load->measured, stdout);
@@ -291,10 +294,23 @@ static void on_assigned(void *ctx, fl_worker *w, const char *task_id, const char
     fl_load_replenish(load);
 }
 
+static void on_spread(void *ctx)
+{
+    fl_load *load = ctx;
+    if (load->ended)
+        return;
+    fl_timer_stop(load->loop, &load->deadline);
+    fl_load_begin_window(load);
+}
+
+/* Workers of a real farm were not switched on at the same moment; without --spread they ask in one burst, forever. */
 static void start_paced(fl_load *load)
 {
+    double spread_s = (double)load->opt->spread_us / 1e6;
     for (uint32_t i = 0; i < load->farm->workers_len; i++)
-        fl_worker_ask_after(load->farm->workers[i], 3);
+        fl_worker_ask_after(load->farm->workers[i], 3 + spread_s * i / load->farm->workers_len);
+    if (load->opt->spread_us)
+        fl_timer_restart(load->loop, &load->begin, on_spread, load, fl_farm_scaled_us(load->farm, 3 + spread_s));
 }
 
 /* ---- life ---- */
@@ -302,7 +318,8 @@ static void start_paced(fl_load *load)
 static void on_version(void *ctx, const fl_reply *reply)
 {
     fl_load *load = ctx;
-    bool workerless = load->opt->scenario == FL_LOAD_SUBMIT_ONLY || load->opt->scenario == FL_LOAD_SUBMIT_TASKS;
+    fl_scenario scenario = load->opt->scenario;
+    bool workerless = scenario == FL_LOAD_SUBMIT_ONLY || scenario == FL_LOAD_SUBMIT_TASKS || scenario == FL_LOAD_GET;
     if (reply->status == 0)
         fl_load_fail(load, FL_EXIT_UNREACHABLE, "cannot reach a manager at", reply);
     else if (reply->status != 200)
@@ -322,11 +339,14 @@ static bool prepare_scenario(fl_load *load)
     case FL_LOAD_SUBMIT_ONLY:
     case FL_LOAD_SUBMIT_TASKS:
         return fl_load_submit_prepare(load);
+    case FL_LOAD_GET:
+        return fl_load_get_prepare(load);
     case FL_LOAD_PACED:
         load->on_ready = start_paced;
         return true;
     default:
         load->on_ready = fl_load_closed_start;
+        load->scenario_json = fl_load_closed_json;
         return true;
     }
 }
@@ -339,6 +359,7 @@ static bool set_up(fl_load *load)
     if (!load->conn)
         return false;
     fl_timer_init(&load->deadline, on_deadline, load);
+    fl_timer_init(&load->begin, NULL, load);
     load->farm->hooks = (fl_hooks){ .ctx = load,
                                     .on_change = on_worker_change,
                                     .on_awake = on_worker_awake,

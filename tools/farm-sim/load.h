@@ -25,9 +25,11 @@ typedef struct fl_load {
     uint32_t jobs_submitted, tasks_in_submission;
     bool submitting, measuring, ended;
     char job_id[37]; /* the last one submitted */
+    uint64_t done_before, tasks_measured; /* tasks done when the window began, and in it */
     int64_t began_us, ended_us, own_cpu_us;
     fl_proc_usage server_before, server_after;
     fl_timer deadline;
+    fl_timer begin; /* of a window that begins after a while */
     int exit_code;
 } fl_load;
 
@@ -47,9 +49,11 @@ void fl_load_replenish(fl_load *load);
 /* load_closed.c: what a worker does without pauses. */
 bool fl_load_closed_on_awake(void *ctx, fl_worker *w);
 void fl_load_closed_start(fl_load *load);
+void fl_load_closed_json(fl_load *load, json_t *report);
 
-/* load_scenarios.c. Each sets up its part; false = said on stderr. */
+/* load_scenarios.c, load_get.c. Each sets up its part; false = said on stderr. */
 bool fl_load_parked_prepare(fl_load *load);
 bool fl_load_submit_prepare(fl_load *load);
+bool fl_load_get_prepare(fl_load *load);
 
 #endif

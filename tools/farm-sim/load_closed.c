@@ -30,6 +30,7 @@ struct closed {
     fl_load *load;
     char task_id[37];
     unsigned step;
+    int64_t stored_us; /* of the first one only: how long storing took with --while-storing */
 };
 
 static struct closed *closed_of(const fl_worker *w)
@@ -40,6 +41,13 @@ static struct closed *closed_of(const fl_worker *w)
 
 static void ask(void *ctx);
 static void send_step(void *ctx);
+
+static void end_of_tasks(fl_load *load)
+{
+    if (load->opt->storing)
+        fprintf(stderr, "farm-sim: all tasks were done before the big job was stored; give more --tasks\n");
+    fl_load_end(load, load->opt->storing ? FL_EXIT_FAILED : FL_EXIT_OK);
+}
 
 static void later(fl_worker *w, fl_loop_on_timer fn, int64_t delay_us)
 {
@@ -69,7 +77,7 @@ static void on_step_reply(void *ctx, const fl_reply *reply)
         c->load->tasks_done++;
     }
     if (c->load->tasks_wanted && c->load->tasks_done >= c->load->tasks_wanted)
-        fl_load_end(c->load, FL_EXIT_OK);
+        end_of_tasks(c->load);
     else
         ask(w);
 }
@@ -99,7 +107,7 @@ static void on_asked(void *ctx, const fl_reply *reply)
     const char *uuid = json_string_value(json_object_get(json, "uuid"));
     const char *wanted = json_string_value(json_object_get(json, "status_requested"));
     if (reply->status == 200 && uuid && strlen(uuid) == 36) {
-        strcpy(c->task_id, uuid);
+        snprintf(c->task_id, sizeof c->task_id, "%s", uuid);
         c->step = 0;
         c->load->tasks_assigned++;
         fl_load_replenish(c->load);
@@ -126,6 +134,41 @@ bool fl_load_closed_on_awake(void *ctx, fl_worker *w)
     return true;
 }
 
+/* ---- while a big job is stored ---- */
+
+static void on_stored(void *ctx, const fl_reply *reply)
+{
+    fl_load *load = ctx;
+    struct closed *first = load->scenario;
+    if (load->ended)
+        return;
+    if (!fl_job_read_id(reply, load->job_id)) {
+        fl_load_fail(load, FL_EXIT_FAILED, "the big job was not accepted by", reply);
+        return;
+    }
+    first->stored_us = reply->elapsed_us;
+    fl_load_end(load, FL_EXIT_OK);
+}
+
+static void begin_storing(void *ctx)
+{
+    fl_load *load = ctx;
+    if (load->ended)
+        return;
+    fl_timer_stop(load->loop, &load->deadline);
+    fl_load_begin_window(load);
+    fl_load_submit_tasks(load, load->opt->storing, on_stored);
+}
+
+void fl_load_closed_json(fl_load *load, json_t *report)
+{
+    const struct closed *first = load->scenario;
+    if (!load->opt->storing || !first)
+        return;
+    json_object_set_new(report, "stored_tasks", json_integer(load->opt->storing));
+    json_object_set_new(report, "stored_s", json_real((double)first->stored_us / 1e6));
+}
+
 void fl_load_closed_start(fl_load *load)
 {
     struct closed *all = calloc(load->farm->workers_len, sizeof *all);
@@ -138,4 +181,6 @@ void fl_load_closed_start(fl_load *load)
         all[i].load = load;
     for (uint32_t i = 0; i < load->farm->workers_len; i++)
         ask(load->farm->workers[i]);
+    if (load->opt->storing)
+        fl_timer_restart(load->loop, &load->begin, begin_storing, load, load->opt->settle_us);
 }

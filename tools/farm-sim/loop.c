@@ -87,7 +87,7 @@ bool fl_timer_start(fl_loop *loop, fl_timer *timer, int64_t delay_us)
     fl_timer_stop(loop, timer);
     if (loop->heap_len + 1 >= loop->heap_room) {
         size_t room = loop->heap_room ? loop->heap_room * 2 : 256;
-        fl_timer **heap = realloc(loop->heap, room * sizeof *heap);
+        fl_timer **heap = realloc(loop->heap, room * sizeof(fl_timer *));
         if (!heap)
             return false;
         loop->heap = heap;

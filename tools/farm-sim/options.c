@@ -42,10 +42,14 @@ static const char help[] =
     "  --fail-rate P         share of tasks that fail, 0 to 1             [0]\n"
     "  --images              also send a rendered image for each frame\n"
     "  --timeout T           give up after T                              [10m]\n"
-    "\n"
+    "\n";
+
+/* In two pieces, since C11 promises no more than 4095 characters in one. */
+static const char help_load[] =
     "load (default: each worker asks for a task and sends 6 more requests for it, without any pause)\n"
     "  --tasks N             stop after N tasks                           [10000; only --duration given: endless]\n"
-    "  --duration T          stop after T                                 [10m; --paced, --submit-only: 60s]\n"
+    "  --duration T          stop after T                                 [10m; --submit-only 60s; --paced 3 tasks, at "
+    "least 60s]\n"
     "  --jobs N              spread the tasks over N jobs                 [1]\n"
     "  --script-type NAME, --settings JSON   job type and settings to use instead of a generated render job\n"
     "  --server-pid PID      also measure CPU time and memory of that process and its children\n"
@@ -53,8 +57,11 @@ static const char help[] =
     "  --submit-tasks N      no workers: how long does the submission of one job of N tasks take\n"
     "  --parked              park all workers, then submit one job with a task for each (or --tasks N): how long\n"
     "                        until the last one has its task\n"
-    "  --settle T            --parked: how long the workers have to be waiting before         [1s]\n"
+    "  --settle T            --parked, --while-storing: how long all goes on before that      [1s]\n"
     "  --paced T             workers of the official pace, with tasks of length T\n"
+    "  --spread T            --paced: the workers begin one by one within T, and only then it is measured   [0]\n"
+    "  --while-storing N     measures the default load only while one job of N more tasks is submitted\n"
+    "  --get PATH            no workers: --clients C read that path, --requests N times in all   [C = 8, N = 1000]\n"
     "\n"
     "soak\n"
     "  --duration T          length of the disturbed part                 [60s]\n"
@@ -98,6 +105,10 @@ enum {
     OPT_PARKED,
     OPT_SETTLE,
     OPT_PACED,
+    OPT_SPREAD,
+    OPT_WHILE_STORING,
+    OPT_GET,
+    OPT_REQUESTS,
     OPT_VANISH_RATE,
     OPT_CUT_RATE,
     OPT_DISTURB_RATE,
@@ -134,6 +145,10 @@ static const struct option long_options[] = {
     { "parked", no_argument, NULL, OPT_PARKED },
     { "settle", required_argument, NULL, OPT_SETTLE },
     { "paced", required_argument, NULL, OPT_PACED },
+    { "spread", required_argument, NULL, OPT_SPREAD },
+    { "while-storing", required_argument, NULL, OPT_WHILE_STORING },
+    { "get", required_argument, NULL, OPT_GET },
+    { "requests", required_argument, NULL, OPT_REQUESTS },
     { "vanish-rate", required_argument, NULL, OPT_VANISH_RATE },
     { "cut-rate", required_argument, NULL, OPT_CUT_RATE },
     { "disturb-rate", required_argument, NULL, OPT_DISTURB_RATE },
@@ -181,7 +196,8 @@ static bool parse_time(const char *text, int64_t *out_us)
     return false;
 }
 
-static bool parse_one(fl_options *o, int opt, const char *arg)
+/* Options of all modes. Returns -1 for an option of another group. */
+static int parse_common(fl_options *o, int opt, const char *arg)
 {
     uint32_t n;
     switch (opt) {
@@ -214,6 +230,16 @@ static bool parse_one(fl_options *o, int opt, const char *arg)
         return o->json = true;
     case OPT_VERBOSE:
         return o->verbose = true;
+    default:
+        return -1;
+    }
+}
+
+/* Options of single modes; the same one may serve several. */
+static bool parse_of_mode(fl_options *o, int opt, const char *arg)
+{
+    uint32_t n;
+    switch (opt) {
     case OPT_JOB_TYPE:
         o->job_type = arg;
         return *arg != 0;
@@ -260,6 +286,16 @@ static bool parse_one(fl_options *o, int opt, const char *arg)
     case OPT_PACED:
         o->scenario = FL_LOAD_PACED;
         return parse_time(arg, &o->task_us);
+    case OPT_SPREAD:
+        return parse_time(arg, &o->spread_us);
+    case OPT_WHILE_STORING:
+        return parse_count(arg, 1, &o->storing);
+    case OPT_GET:
+        o->scenario = FL_LOAD_GET;
+        o->path = arg;
+        return *arg == '/';
+    case OPT_REQUESTS:
+        return parse_count(arg, 1, &o->requests);
     case OPT_VANISH_RATE:
         return parse_number(arg, 0, 1, &o->vanish_rate);
     case OPT_CUT_RATE:
@@ -282,8 +318,13 @@ static void set_defaults(fl_options *o)
         o->time_scale = soak ? 0.02 : 1.0;
     if (!o->tasks && !endless)
         o->tasks = soak ? 40 : o->scenario == FL_LOAD_PARKED ? o->workers : timed ? 0 : 10000;
-    if (!o->duration_us)
+    if (!o->duration_us) {
+        /* Paced workers should get through a few tasks; each costs them a pause of 5 s, too. */
+        int64_t paced_us = (int64_t)(3 * o->time_scale * (double)(o->task_us + 8000000));
         o->duration_us = (soak || timed ? 60 : 600) * INT64_C(1000000);
+        if (o->scenario == FL_LOAD_PACED && paced_us > o->duration_us)
+            o->duration_us = paced_us;
+    }
     if (!o->jobs)
         o->jobs = soak ? 4 : o->scenario == FL_LOAD_SUBMIT_ONLY ? 0 : 1;
     if (o->timeout_us < 0)
@@ -304,6 +345,7 @@ int fl_options_parse(fl_options *o, int argc, char **argv)
         .task_types = "blender,ffmpeg,file-management,misc",
         .frames = "1-24",
         .clients = 8,
+        .requests = 1000,
         .chunk = 3,
         .timeout_us = -1,
         .settle_us = 1000000,
@@ -313,20 +355,24 @@ int fl_options_parse(fl_options *o, int argc, char **argv)
         .vanish_rate = 0.02,
         .cut_rate = 0.01,
         .disturb_rate = 2,
-        .seed = (uint64_t)getpid() ^ (uint64_t)time(NULL) << 20,
+        .seed = ((uint64_t)getpid() << 16 ^ (uint64_t)time(NULL)) & UINT32_MAX, /* can be typed in again */
     };
-    int opt;
-    while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    int opt, place = 0;
+    while ((opt = getopt_long(argc, argv, "h", long_options, &place)) != -1) {
         if (opt == 'h') {
             fputs(help, stdout);
+            fputs(help_load, stdout);
             return FL_EXIT_OK;
         }
         if (opt == '?') {
             fprintf(stderr, "farm-sim: try --help\n");
             return FL_EXIT_USAGE;
         }
-        if (!parse_one(o, opt, optarg)) {
-            fprintf(stderr, "farm-sim: %s is not a good value here; try --help\n", optarg);
+        int good = parse_common(o, opt, optarg);
+        if (good < 0)
+            good = parse_of_mode(o, opt, optarg);
+        if (!good) {
+            fprintf(stderr, "farm-sim: --%s %s: not a good value; try --help\n", long_options[place].name, optarg);
             return FL_EXIT_USAGE;
         }
     }

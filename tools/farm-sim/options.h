@@ -24,6 +24,7 @@ typedef enum fl_scenario {
     FL_LOAD_SUBMIT_TASKS,
     FL_LOAD_PARKED,
     FL_LOAD_PACED,
+    FL_LOAD_GET,
 } fl_scenario;
 
 typedef struct fl_options {
@@ -36,8 +37,10 @@ typedef struct fl_options {
     const char *settings; /* JSON object; NULL = the job type's sample */
     const char *frames; /* demo: frame range of the sample job */
     const char *state_file; /* NULL = none */
-    uint32_t workers, clients, tasks, chunk, jobs;
-    int64_t timeout_us, duration_us, settle_us; /* 0 = none */
+    const char *path; /* of --get */
+    uint32_t workers, clients, tasks, chunk, jobs, requests;
+    uint32_t storing; /* tasks of the job that is submitted during the closed loop; 0 = none */
+    int64_t timeout_us, duration_us, settle_us, spread_us; /* 0 = none */
     int64_t frame_us; /* how long a frame renders, before scaling */
     int64_t task_us; /* a whole task instead; 0 = by its frames */
     double time_scale, fail_rate, vanish_rate, cut_rate, disturb_rate;

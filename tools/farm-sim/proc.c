@@ -3,12 +3,14 @@
 #include "proc.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+/* Places in /proc/PID/stat, counted from the parent's. */
+enum { PARENT = 0, USER = 10, SYSTEM, USER_CHILDREN, SYSTEM_CHILDREN, RSS_PAGES = 20, FIELDS };
 
 struct process {
     int pid, parent;
@@ -27,20 +29,24 @@ static bool read_stat(int pid, struct process *out)
     size_t len = fread(line, 1, sizeof line - 1, f);
     fclose(f);
     line[len] = 0;
-    /* The name in parentheses may hold anything; the numbers come after the last one. */
+    /* The name in parentheses may hold anything; the numbers come after the last one and the state's letter. */
     const char *rest = strrchr(line, ')');
-    int parent;
-    uint64_t user, system;
-    int64_t user_children, system_children, pages;
-    if (!rest || sscanf(rest,
-                        ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64
-                        " %*d %*d %*d %*d %*u %*u %" SCNd64,
-                        &parent, &user, &system, &user_children, &system_children, &pages) != 6)
+    int64_t field[FIELDS];
+    if (!rest || strlen(rest) < 4)
         return false;
+    rest += 3;
+    for (int i = 0; i < FIELDS; i++) {
+        char *end;
+        field[i] = (int64_t)strtoll(rest, &end, 10);
+        if (end == rest)
+            return false;
+        rest = end;
+    }
     *out = (struct process){ .pid = pid,
-                             .parent = parent,
-                             .ticks = user + system + (uint64_t)user_children + (uint64_t)system_children,
-                             .rss_kib = pages * (sysconf(_SC_PAGESIZE) / 1024) };
+                             .parent = (int)field[PARENT],
+                             .ticks = (uint64_t)(field[USER] + field[SYSTEM] + field[USER_CHILDREN] +
+                                                 field[SYSTEM_CHILDREN]),
+                             .rss_kib = field[RSS_PAGES] * (sysconf(_SC_PAGESIZE) / 1024) };
     return true;
 }
 
@@ -53,8 +59,8 @@ static int64_t read_hwm_kib(int pid)
     if (!f)
         return 0;
     while (fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %" SCNd64, &kib) == 1)
-            break;
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kib = (int64_t)strtoll(line + 6, NULL, 10);
     fclose(f);
     return kib;
 }
@@ -67,7 +73,7 @@ static struct process *list_processes(size_t *len_out)
     size_t len = 0, room = 0;
     struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
-        int pid = atoi(entry->d_name);
+        int pid = (int)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
         if (pid <= 0)
             continue;
         if (len == room) {

@@ -123,7 +123,7 @@ static void draw_line(fl_screen *screen, const fl_job_view *job)
              job->by_status[FL_TASK_ACTIVE], job->unreachable ? " (the manager does not answer)" : "");
     if (strcmp(line, screen->last) == 0)
         return;
-    strcpy(screen->last, line);
+    memcpy(screen->last, line, sizeof line);
     printf("%6.1f s  %s\n", (double)(fl_now_us() - job->started_us) / 1e6, line);
     fflush(stdout);
 }

@@ -10,7 +10,7 @@
 static size_t bucket_of(int64_t value)
 {
     uint64_t v = value < 0 ? 0 : (uint64_t)value;
-    if (v < 2 * FL_HISTOGRAM_SUB)
+    if (v < (uint64_t)2 * FL_HISTOGRAM_SUB)
         return (size_t)v;
     unsigned shift = 63U - (unsigned)__builtin_clzll(v) - 6U; /* so that v >> shift is in SUB .. 2*SUB-1 */
     size_t bucket = (size_t)shift * FL_HISTOGRAM_SUB + (size_t)(v >> shift);
@@ -19,7 +19,7 @@ static size_t bucket_of(int64_t value)
 
 static int64_t top_of(size_t bucket)
 {
-    if (bucket < 2 * FL_HISTOGRAM_SUB)
+    if (bucket < (size_t)2 * FL_HISTOGRAM_SUB)
         return (int64_t)bucket;
     size_t shift = bucket / FL_HISTOGRAM_SUB - 1;
     uint64_t mantissa = bucket - shift * FL_HISTOGRAM_SUB;

@@ -58,7 +58,7 @@ void fl_text_add_json(fl_text *t, const char *bytes, size_t len)
             *p++ = '\\';
             *p++ = 'n';
         } else if (c < 0x20 || c == '<' || c == '>' || c == '&') {
-            p += sprintf(p, "\\u%04x", c);
+            p += snprintf(p, 7, "\\u%04x", c);
         } else {
             *p++ = (char)c;
         }

@@ -137,7 +137,7 @@ static void on_registered(void *ctx, const fl_reply *reply)
         fail(w, "the registration", reply);
         return;
     }
-    strcpy(w->uuid, uuid);
+    snprintf(w->uuid, sizeof w->uuid, "%s", uuid);
     json_decref(json);
     fl_farm_keep_credentials(w->farm, w->name, w->uuid, w->secret);
     if (fl_conn_set_identity(w->conn, w->uuid, w->secret) < 0) {
@@ -158,7 +158,7 @@ static void register_worker(fl_worker *w)
         return;
     }
     for (size_t i = 0; i < sizeof bytes; i++)
-        sprintf(w->secret + 2 * i, "%02x", bytes[i]);
+        snprintf(w->secret + 2 * i, 3, "%02x", bytes[i]);
     json_t *body = json_pack("{s:s, s:s, s:s, s:o}", "name", w->name, "platform", "linux", "secret", w->secret,
                              "supported_task_types", list_task_types(w->farm));
     send_json(w, FL_OP_REGISTER, "/api/v3/worker/register-worker", body, on_registered);

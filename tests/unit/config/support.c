@@ -56,7 +56,7 @@ void assert_text(const char *what, flamenco_str got, const char *wanted)
 char *make_dir(char *buffer, size_t size)
 {
     const char *base = getenv("TMPDIR");
-    snprintf(buffer, size, "%s/fl-config-XXXXXX", base != NULL && base[0] != '\0' ? base : "/tmp");
+    snprintf(buffer, size, "%s/fl-config-XXXXXX", base != NULL && base[0] != '\0' ? base : P_tmpdir);
     assert_non_null(mkdtemp(buffer));
     return buffer;
 }

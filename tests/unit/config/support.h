@@ -23,7 +23,7 @@
 #include "core/config/manager_yaml.h"
 #include "core/config/reference.h"
 
-#define CWD FL_STR("/work dir")
+#define CWD FL_STR("/farm dir")
 
 /* A configuration read from text: defaults, the text over them, processed. rc is that of reading. */
 typedef struct loaded {

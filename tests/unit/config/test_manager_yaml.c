@@ -99,7 +99,7 @@ static void manager_yaml_sections_are_read(void **state)
     assert_true(p.yaml->http.idle_timeout_us == INT64_C(3600000000));
     assert_true(p.yaml->http.head_timeout_us == 10000000);
     assert_int_equal(p.yaml->http.gzip, 0);
-    assert_text("spill", p.yaml->http.spill_directory, "/work dir/spill");
+    assert_text("spill", p.yaml->http.spill_directory, "/farm dir/spill");
     assert_int_equal(p.yaml->limits.hold_empty_poll_us, 0);
     assert_int_equal(p.yaml->limits.readers, 4);
     assert_text("version", p.yaml->reported_version, "3.9-beta1");

@@ -72,11 +72,11 @@ static void reference_texts_follow_the_vectors(void **state)
         int field;
         const char *wanted; /* NULL: an error */
     } rows[] = {
-        { "shared_storage_path: ./rel/../x/", FL_REFERENCE_SHARED_STORAGE, "/work dir/x" },
+        { "shared_storage_path: ./rel/../x/", FL_REFERENCE_SHARED_STORAGE, "/farm dir/x" },
         { "shared_storage_path: /srv/x/", FL_REFERENCE_SHARED_STORAGE, "/srv/x" },
-        { "shared_storage_path: ~/x", FL_REFERENCE_SHARED_STORAGE, "/work dir/~/x" },
+        { "shared_storage_path: ~/x", FL_REFERENCE_SHARED_STORAGE, "/farm dir/~/x" },
         { "shared_storage_path:", FL_REFERENCE_SHARED_STORAGE, "" },
-        { "shared_storage_path: $HOME/${X}", FL_REFERENCE_SHARED_STORAGE, "/work dir/$HOME/${X}" },
+        { "shared_storage_path: $HOME/${X}", FL_REFERENCE_SHARED_STORAGE, "/farm dir/$HOME/${X}" },
         { "manager_name: 123", FL_REFERENCE_MANAGER_NAME, "123" },
         { "manager_name: yes", FL_REFERENCE_MANAGER_NAME, "yes" },
         { "manager_name: 0x1F", FL_REFERENCE_MANAGER_NAME, "0x1F" },
@@ -299,6 +299,23 @@ static void reference_bad_variables_are_errors(void **state)
     }
 }
 
+static void reference_variables_are_bounded_in_number(void **state)
+{
+    loaded l;
+    size_t size = 20 * (FL_REFERENCE_VARIABLES_MAX + 1) + 32, n = 0;
+    char *yaml = malloc(size);
+    (void)state;
+    assert_non_null(yaml);
+    n = (size_t)snprintf(yaml, size, "variables:\n");
+    for (unsigned i = 0; i <= FL_REFERENCE_VARIABLES_MAX; ++i)
+        n += (size_t)snprintf(yaml + n, size - n, "  v%u:\n", i);
+    load_text(&l, yaml, 1);
+    assert_int_equal(l.rc, FLAMENCO_E_INVALID);
+    assert_true(has_problem(&l.problems, FLAMENCO_LOG_ERROR, "f.yaml:3: variables: more than 4096"));
+    loaded_free(&l);
+    free(yaml);
+}
+
 static void reference_unknown_keys_are_warnings(void **state)
 {
     loaded l;
@@ -338,7 +355,7 @@ static void reference_effective_storage_follows_the_vectors(void **state)
         const char *wanted;
     } rows[] = {
         { "/srv/ren/", 1, 1, "/srv/ren/jobs" }, { "/srv/ren", 0, 1, "/srv/ren" },
-        { "", 1, 1, "/work dir/jobs" },         { "", 0, 1, "/work dir" },
+        { "", 1, 1, "/farm dir/jobs" },         { "", 0, 1, "/farm dir" },
         { "/srv/ren", 1, 0, "/srv/ren" },       { "/", 1, 1, "/jobs" },
     };
     (void)state;
@@ -414,6 +431,7 @@ int main(void)
         cmocka_unit_test(reference_variables_are_overlaid_by_name),
         cmocka_unit_test(reference_variable_values_follow_the_vectors),
         cmocka_unit_test(reference_bad_variables_are_errors),
+        cmocka_unit_test(reference_variables_are_bounded_in_number),
         cmocka_unit_test(reference_unknown_keys_are_warnings),
         cmocka_unit_test(reference_every_problem_of_a_file_is_told),
         cmocka_unit_test(reference_effective_storage_follows_the_vectors),

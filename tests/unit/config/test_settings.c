@@ -111,7 +111,7 @@ static void settings_defaults_are_filled_in(void **state)
     assert_text("item", c->item(c->c, "list", 1), "b");
     assert_text("past", c->item(c->c, "list", 2), "");
     assert_text("path", c->text(c->c, "path"), "");
-    assert_text("paths", c->item(c->c, "paths", 0), "/work dir/scripts");
+    assert_text("paths", c->item(c->c, "paths", 0), "/farm dir/scripts");
     assert_text("paths", c->item(c->c, "paths", 1), "/abs");
     assert_int_equal(c->given(c->c, "text"), 0);
     assert_text("place", c->place(c->c, "text"), "plugins.persist.settings.text (default)");
@@ -134,8 +134,8 @@ static void settings_given_ones_are_read(void **state)
     assert_text("choice", c->text(c->c, "choice"), "baseline");
     assert_int_equal(c->count(c->c, "list"), 1);
     assert_text("item", c->item(c->c, "list", 0), "one");
-    assert_text("path", c->text(c->c, "path"), "/work dir/x");
-    assert_text("paths", c->item(c->c, "paths", 0), "/work dir/a");
+    assert_text("path", c->text(c->c, "path"), "/farm dir/x");
+    assert_text("paths", c->item(c->c, "paths", 0), "/farm dir/a");
     assert_int_equal(c->given(c->c, "int"), 1);
     assert_text("place", c->place(c->c, "int"), "m.yaml:2");
     assert_int_equal(create(&plugin, "text:\nlist: []\n"), FLAMENCO_OK);
@@ -287,7 +287,7 @@ static void settings_with_a_reference_key_are_live(void **state)
     assert_int_equal(c->given(c->c, "name"), 0);
     assert_text("place", c->place(c->c, "name"), "manager_name (default)");
     assert_true(c->integer(c->c, "period") == 600000000);
-    assert_text("database", c->text(c->c, "database"), "/work dir/flamenco-manager.sqlite");
+    assert_text("database", c->text(c->c, "database"), "/farm dir/flamenco-manager.sqlite");
     snprintf(wanted, sizeof(wanted), "%s/flamenco-manager-storage", dir);
     assert_text("storage", c->text(c->c, "storage"), wanted);
 

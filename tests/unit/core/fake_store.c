@@ -105,7 +105,7 @@ static int32_t last_batch(void *self, flamenco_session *session, uint64_t *out, 
 
 static uint32_t wants_quiet(void *self)
 {
-    return ((fake_store *)self)->quiet;
+    return __atomic_load_n(&((fake_store *)self)->quiet, __ATOMIC_ACQUIRE);
 }
 
 static int32_t maintain(void *self, flamenco_session *session, uint32_t phase, flamenco_error *err)
@@ -114,8 +114,10 @@ static int32_t maintain(void *self, flamenco_session *session, uint32_t phase, f
     (void)err;
     fake_store *store = self;
     if (phase == FLAMENCO_MAINTAIN_QUIET) {
-        ++store->quiet_runs;
-        store->quiet = 0;
+        __atomic_add_fetch(&store->quiet_runs, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&store->quiet, 0, __ATOMIC_RELEASE);
+        if (store->on_quiet != NULL)
+            store->on_quiet(store->on_quiet_ctx);
     }
     return FLAMENCO_OK;
 }

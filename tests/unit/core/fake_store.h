@@ -23,8 +23,10 @@ typedef struct fake_store {
     int32_t fail_code;
     /* 1: a failing commit stores its data all the same, as when the connection breaks on the way back. */
     uint32_t commit_in_secret;
-    uint32_t quiet; /* what wants_quiet says */
-    uint32_t quiet_runs;
+    uint32_t quiet; /* atomic; what wants_quiet says */
+    uint32_t quiet_runs; /* atomic */
+    void (*on_quiet)(void *ctx); /* called in the quiet moment; NULL = not */
+    void *on_quiet_ctx;
 } fake_store;
 
 extern const flamenco_persistence fake_store_table;

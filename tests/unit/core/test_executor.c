@@ -9,8 +9,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <sched.h>
+
 #include "bench_core.h"
+#include "core/executor_impl.h"
 #include "core/publisher.h"
+#include "core/touches.h"
 
 #define LONG_US 60000000
 #define STEPS 20
@@ -224,23 +228,38 @@ static void reader_sees_errors_and_retries_passing_ones(void **state)
     bench_stop(&b);
 }
 
+static void tell_of_quiet(void *ctx)
+{
+    bench *b = ctx;
+    pthread_mutex_lock(&b->lock);
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+}
+
 static void store_gets_its_quiet_moment(void **state)
 {
     (void)state;
     static bench b;
     static bench_step writes[2], read;
     bench_start(&b, LONG_US);
+    bench_hold(&b); /* so that the writer looks at none of this yet */
+    b.store.on_quiet = tell_of_quiet;
+    b.store.on_quiet_ctx = &b;
+    __atomic_store_n(&b.store.quiet, 1, __ATOMIC_RELEASE);
     bench_step_init(&writes[0], &b, FLAMENCO_STEP_WRITE, 1);
     bench_step_init(&writes[1], &b, FLAMENCO_STEP_WRITE, 1);
     bench_step_init(&read, &b, FLAMENCO_STEP_READ, 0);
-    b.store.quiet = 1;
     bench_submit(&writes[0]);
+    bench_release(&b);
     bench_wait(&b, 1);
-    bench_submit(&read); /* waits at the gate until the store had its moment */
+    bench_submit(&read); /* may wait at the gate until the store had its moment */
     bench_submit(&writes[1]);
     bench_wait(&b, 3);
-    assert_true(b.store.quiet_runs >= 1);
     assert_int_equal(read.result, FLAMENCO_OK);
+    pthread_mutex_lock(&b.lock);
+    while (__atomic_load_n(&b.store.quiet_runs, __ATOMIC_ACQUIRE) == 0) /* also when nothing else happens any more */
+        pthread_cond_wait(&b.changed, &b.lock);
+    pthread_mutex_unlock(&b.lock);
     bench_stop(&b);
 }
 
@@ -258,6 +277,226 @@ static void stopped_executor_refuses_steps(void **state)
     bench_stop(&b);
 }
 
+/* ---- Stopping ----------------------------------------------------------------------------------------------------- */
+
+/* A read step that stays in its snapshot until it is released. */
+typedef struct held_read {
+    fl_step step;
+    bench *b;
+    int running, released, ended;
+} held_read;
+
+static int32_t run_held(fl_cx *cx, fl_step *step, flamenco_error *err)
+{
+    held_read *h = (held_read *)(void *)step;
+    (void)cx;
+    (void)err;
+    pthread_mutex_lock(&h->b->lock);
+    h->running = 1;
+    pthread_cond_broadcast(&h->b->changed);
+    while (!h->released)
+        pthread_cond_wait(&h->b->changed, &h->b->lock);
+    pthread_mutex_unlock(&h->b->lock);
+    return FLAMENCO_OK;
+}
+
+static void held_done(fl_step *step, int32_t result, const flamenco_error *err)
+{
+    held_read *h = (held_read *)(void *)step;
+    (void)err;
+    pthread_mutex_lock(&h->b->lock);
+    h->ended = result == FLAMENCO_OK ? 1 : -1;
+    pthread_mutex_unlock(&h->b->lock);
+}
+
+static const fl_step_ops held_ops = { .name = "held", .kind = FLAMENCO_STEP_READ, .run = run_held, .done = held_done };
+
+static void hold_reader(held_read *h, bench *b)
+{
+    memset(h, 0, sizeof(*h));
+    h->b = b;
+    h->step.ops = &held_ops;
+    fl_executor_submit(b->f.executor, &h->step);
+    pthread_mutex_lock(&b->lock);
+    while (!h->running)
+        pthread_cond_wait(&b->changed, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void release_reader(held_read *h)
+{
+    pthread_mutex_lock(&h->b->lock);
+    h->released = 1;
+    pthread_cond_broadcast(&h->b->changed);
+    pthread_mutex_unlock(&h->b->lock);
+}
+
+/* Looks at the executor's own state until it is as wanted. */
+static void await_executor(fl_executor *ex, int (*is_so)(const fl_executor *ex))
+{
+    for (int so = 0; !so; sched_yield()) {
+        pthread_mutex_lock(&ex->lock);
+        so = is_so(ex);
+        pthread_mutex_unlock(&ex->lock);
+    }
+}
+
+static int gate_is_shut(const fl_executor *ex)
+{
+    return ex->quiet_wanted != 0;
+}
+
+static int is_stopping(const fl_executor *ex)
+{
+    return ex->stopping != 0;
+}
+
+static int nothing_waits(const fl_executor *ex)
+{
+    return ex->reads.first == NULL && ex->writes.first == NULL;
+}
+
+typedef struct stopper {
+    pthread_t thread;
+    fl_executor *ex;
+    int64_t deadline_us;
+} stopper;
+
+static void *run_stopper(void *arg)
+{
+    stopper *s = arg;
+    fl_executor_stop(s->ex, s->deadline_us);
+    return NULL;
+}
+
+/* Begins to stop, and returns when no new step is taken. */
+static void begin_stop(stopper *s, bench *b, int64_t in_us)
+{
+    s->ex = b->f.executor;
+    s->deadline_us = fl_monotonic_us() + in_us;
+    assert_int_equal(pthread_create(&s->thread, NULL, run_stopper, s), 0);
+    await_executor(s->ex, is_stopping);
+}
+
+static void stop_lets_readers_at_the_gate_in(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step write, read;
+    static held_read held;
+    stopper s;
+    bench_start(&b, LONG_US);
+    hold_reader(&held, &b);
+    __atomic_store_n(&b.store.quiet, 1, __ATOMIC_RELEASE);
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&read, &b, FLAMENCO_STEP_READ, 0);
+    bench_submit(&write);
+    await_executor(b.f.executor, gate_is_shut); /* and stays so, since the held one is in its snapshot */
+    bench_submit(&read);
+    await_executor(b.f.executor, nothing_waits);
+    begin_stop(&s, &b, LONG_US);
+    release_reader(&held);
+    assert_int_equal(pthread_join(s.thread, NULL), 0); /* hangs when the read is forgotten at the gate */
+    assert_int_equal(held.ended, 1);
+    assert_int_equal(read.result, FLAMENCO_OK);
+    assert_int_equal(read.ended > 0, 1);
+    bench_stop(&b);
+}
+
+static void chain_ends_at_a_step_when_the_executor_stops(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step chain, last;
+    stopper s;
+    bench_start(&b, LONG_US);
+    bench_step_init(&chain, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&last, &b, FLAMENCO_STEP_WRITE, 10);
+    chain.returns[0] = FLAMENCO_AGAIN; /* for ever */
+    bench_hold(&b);
+    bench_submit(&chain);
+    bench_submit(&last);
+    begin_stop(&s, &b, LONG_US);
+    bench_release(&b);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    bench_wait(&b, 2);
+    assert_int_equal(chain.runs, 1);
+    assert_int_equal(chain.result, FLAMENCO_E_CANCELLED);
+    assert_int_equal(last.result, FLAMENCO_OK); /* what was queued is done */
+    assert_int_equal(sum_of(&b.store), 11); /* and so is the step of the chain */
+    bench_stop(&b);
+}
+
+static void stop_waits_for_a_broken_store_no_longer_than_its_deadline(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step write, read;
+    stopper s;
+    bench_start(&b, LONG_US);
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&read, &b, FLAMENCO_STEP_READ, 0);
+    read.returns[0] = FLAMENCO_E_UNAVAILABLE;
+    bench_hold(&b);
+    b.store.fail_code = FLAMENCO_E_UNAVAILABLE;
+    b.store.fail_begins = UINT32_MAX;
+    bench_submit(&write);
+    bench_submit(&read);
+    begin_stop(&s, &b, 200000);
+    bench_release(&b);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    assert_true(fl_monotonic_us() < s.deadline_us + LONG_US / 2);
+    bench_wait(&b, 2);
+    assert_int_equal(write.result, FLAMENCO_E_CANCELLED);
+    assert_int_equal(read.result, FLAMENCO_E_CANCELLED);
+    assert_int_equal(sum_of(&b.store), 0);
+    bench_stop(&b);
+}
+
+static void stop_stores_the_last_touches_however_many(void **state)
+{
+    (void)state;
+    enum { N = 3500 };
+    static bench b;
+    bench_start(&b, LONG_US);
+    bench_hold(&b);
+    for (int i = 1; i <= N; ++i) {
+        flamenco_touch touch = { (uint32_t)sizeof(touch), FLAMENCO_TOUCH_WORKER_SEEN, i, 5 };
+        fl_touches_note(b.f.touches, &touch);
+    }
+    stopper s;
+    begin_stop(&s, &b, LONG_US);
+    bench_release(&b);
+    assert_int_equal(pthread_join(s.thread, NULL), 0);
+    assert_int_equal(sum_of(&b.store), -N * (N + 1) / 2);
+    assert_false(fl_touches_pending(b.f.touches));
+    bench_stop(&b);
+}
+
+static void stop_without_time_cancels_what_is_queued(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s[STEPS];
+    stopper stop;
+    bench_start(&b, LONG_US);
+    bench_hold(&b);
+    for (int i = 0; i < STEPS; ++i) {
+        bench_step_init(&s[i], &b, FLAMENCO_STEP_WRITE, 1);
+        bench_submit(&s[i]);
+    }
+    begin_stop(&stop, &b, -1);
+    bench_release(&b);
+    assert_int_equal(pthread_join(stop.thread, NULL), 0);
+    bench_wait(&b, STEPS);
+    for (int i = 0; i < STEPS; ++i) {
+        assert_int_equal(s[i].result, FLAMENCO_E_CANCELLED);
+        assert_int_equal(s[i].runs, 0);
+    }
+    assert_int_equal(sum_of(&b.store), 0);
+    bench_stop(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +511,11 @@ int main(void)
         cmocka_unit_test(reader_sees_errors_and_retries_passing_ones),
         cmocka_unit_test(store_gets_its_quiet_moment),
         cmocka_unit_test(stopped_executor_refuses_steps),
+        cmocka_unit_test(stop_lets_readers_at_the_gate_in),
+        cmocka_unit_test(chain_ends_at_a_step_when_the_executor_stops),
+        cmocka_unit_test(stop_waits_for_a_broken_store_no_longer_than_its_deadline),
+        cmocka_unit_test(stop_stores_the_last_touches_however_many),
+        cmocka_unit_test(stop_without_time_cancels_what_is_queued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,18 @@ typedef struct fixture {
     uint64_t batch; /* last committed */
 } fixture;
 
+/* Calls a method in the writer's transaction: DB(f, job_set_priority, key, 60) gives its result. */
+#define DB(f, method, ...) (f)->db->method((f)->self, (f)->cx, __VA_ARGS__, &(f)->err)
+/* The same; the test ends when it fails. */
+#define OK(f, method, ...) \
+    do { \
+        int32_t ok_rc = DB(f, method, __VA_ARGS__); \
+        if (ok_rc != FLAMENCO_OK) \
+            fail_msg("%s: %d %s", #method, (int)ok_rc, (f)->err.text); \
+    } while (0)
+
+#define EXPECT_TEXT(text, expected) assert_true(flamenco_str_equal(text, flamenco_text(expected)))
+
 /* Makes the directory and the host, starts nothing. */
 void fixture_init(fixture *f);
 /* Starts the plugin (create, configure, start) and opens the writer. Returns what failed, with the text in f->err. */

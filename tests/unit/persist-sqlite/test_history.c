@@ -165,7 +165,7 @@ static void add_job(run *r)
     if (r->now.tags[j->tag] == 0)
         j->tag = 0;
     /* A random order without cycles, so that a task may come before what it depends on. */
-    uint32_t order[TASKS];
+    uint32_t order[TASKS] = { 0 };
     task_spec specs[TASKS];
     memset(specs, 0, sizeof(specs));
     for (uint32_t i = 0; i < j->n; ++i) {

@@ -209,6 +209,38 @@ static void schedule_breaks_ties_by_creation_over_all_jobs(void **state)
     expect_task(f, worker, second, 2);
 }
 
+typedef struct groups {
+    char text[256];
+} groups;
+
+static int32_t on_group(void *ctx, const flamenco_runnable_group *row)
+{
+    groups *g = ctx;
+    size_t len = strlen(g->text);
+    (void)snprintf(g->text + len, sizeof(g->text) - len, "%d/%d:%lld:%.*s ", (int)row->job_priority,
+                   (int)row->task_priority, (long long)row->job_key, (int)row->task_type.len, row->task_type.ptr);
+    return 0;
+}
+
+static void groups_come_best_first_and_ties_by_creation(void **state)
+{
+    fixture *f = *state;
+    int64_t tag = fixture_tag(f, "t"), worker = fixture_worker(f, "w", TYPES);
+    OK(f, worker_set_tags, worker, &tag, 1);
+    const task_spec a[] = { { "misc", 50, { 0 }, 0 }, { "blender", 50, { 0 }, 0 }, { "ffmpeg", 50, { 0 }, 0 } };
+    const task_spec b[] = { { "blender", 50, { 0 }, 0 }, { "misc", 90, { 0 }, 0 }, { "exotic", 99, { 0 }, 0 } };
+    assert_int_equal(fixture_job(f, 50, 0, a, 3), 1);
+    assert_int_equal(fixture_job(f, 50, tag, b, 3), 2);
+    assert_int_equal(fixture_job(f, 60, 0, b, 1), 3);
+    /* The types have their numbers by first use: the group of a later number may come first. */
+    const task_spec c[] = { { "ffmpeg", 50, { 0 }, 0 }, { "misc", 50, { 0 }, 0 }, { "blender", 50, { 0 }, 0 } };
+    assert_int_equal(fixture_job(f, 40, 0, c, 3), 4);
+    groups g = { "" };
+    OK(f, runnable_groups, worker, on_group, &g);
+    assert_string_equal(g.text, "60/50:3:blender 50/90:2:misc 50/50:1:misc 50/50:1:blender 50/50:1:ffmpeg "
+                                "50/50:2:blender 40/50:4:ffmpeg 40/50:4:misc 40/50:4:blender ");
+}
+
 static void schedule_follows_changes_of_the_job(void **state)
 {
     fixture *f = *state;
@@ -293,6 +325,7 @@ int main(void)
         TEST(schedule_gives_nothing_to_a_worker_without_types),
         TEST(schedule_leaves_held_task_of_a_pausing_job),
         TEST(schedule_breaks_ties_by_creation_over_all_jobs),
+        TEST(groups_come_best_first_and_ties_by_creation),
         TEST(schedule_follows_changes_of_the_job),
         TEST(deleting_a_tag_frees_its_jobs),
         TEST(requeued_job_tells_what_became_runnable),

@@ -300,6 +300,33 @@ static int32_t interrupt_at_first(void *ctx, const flamenco_job *row)
     return 0;
 }
 
+static int32_t interrupt_at_group(void *ctx, const flamenco_runnable_group *row)
+{
+    (void)row;
+    return interrupt_at_first(ctx, NULL);
+}
+
+static void interrupt_between_two_statements_ends_the_method_only(void **state)
+{
+    fixture *f = *state;
+    int64_t worker = fixture_worker(f, "w", "blender");
+    for (int i = 0; i < 3; ++i)
+        fixture_job(f, 50, 0, one_task, 1);
+    fixture_next(f);
+    flamenco_session *reader = NULL;
+    fake_cx *cx = fake_cx_create(&f->fake);
+    uint32_t status;
+    assert_int_equal(f->db->open(f->self, FLAMENCO_SESSION_READER, &reader, &f->err), 0);
+    assert_int_equal(f->db->begin(f->self, reader, &cx->cx, &f->err), 0);
+    interrupt both = { f, reader };
+    assert_int_equal(f->db->runnable_groups(f->self, &cx->cx, worker, interrupt_at_group, &both, &f->err),
+                     FLAMENCO_E_CANCELLED);
+    assert_int_equal(read_status(f, &cx->cx, 1, &status), 0);
+    f->db->rollback(f->self, &cx->cx);
+    f->db->close(f->self, reader);
+    fake_cx_destroy(cx);
+}
+
 static void readers_give_up_when_told(void **state)
 {
     fixture *f = *state;
@@ -426,6 +453,7 @@ int main(void)
         TEST(restart_keeps_rows_keys_and_last_batch),
         TEST(commit_after_a_takeover_is_a_conflict),
         TEST(visitor_may_read_but_not_change),
+        TEST(interrupt_between_two_statements_ends_the_method_only),
         TEST(readers_give_up_when_told),
         TEST(log_is_copied_and_begun_anew),
         TEST(stopped_store_is_one_file),

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// job.js - part of the prelude (values.js): the job object, running compileJob, and what goes out.
+
+    // ---- The job (11) ----
+
+    let settings = {};
+    let metadata = {};
+    let added = []; // snapshots, until the script asks for job.tasks
+    let tasks = null; // the array that it got then
+    const own = { jobID: "", workerTagUUID: "", name: "", jobType: "", priority: 50, status: "under-construction",
+        created: null, shamanCheckoutID: "" };
+
+    const jobNames = ["jobID", "workerTagUUID", "name", "jobType", "priority", "status", "created", "settings", "metadata",
+        "storage", "tasks", "addTask"];
+
+    const storage = new ProxyType({}, handler("job.storage", ["shamanCheckoutID"], {
+        get: (_, key) => (key === "shamanCheckoutID" ? own.shamanCheckoutID : objectPrototype[key]),
+        set(_, key, v) {
+            if (key !== "shamanCheckoutID")
+                refuse("job.storage", key);
+            own.shamanCheckoutID = text(v);
+            return true;
+        },
+    }));
+
+    function addTask(task) {
+        const t = snapshot(task, "addTask");
+        if (tasks !== null)
+            tasks[tasks.length] = showTask(t);
+        else
+            added[added.length] = t;
+    }
+
+    const job = new ProxyType({}, handler("the job", jobNames, {
+        get(_, key) {
+            switch (key) {
+            case "addTask":
+                return addTask;
+            case "settings":
+                return settings;
+            case "metadata":
+                return metadata;
+            case "storage":
+                return storage;
+            case "tasks":
+                if (tasks === null) {
+                    tasks = [];
+                    for (let i = 0; i < added.length; i++)
+                        tasks[i] = showTask(added[i]);
+                }
+                return tasks;
+            case "jobID":
+            case "workerTagUUID":
+            case "name":
+            case "jobType":
+            case "priority":
+            case "status":
+            case "created":
+                return own[key];
+            }
+            return objectPrototype[key];
+        },
+        set(_, key, v) {
+            switch (key) {
+            case "settings":
+                settings = v === undefined || v === null ? {} : freeMap(v, "job.settings");
+                return true;
+            case "metadata":
+                metadata = v === undefined || v === null ? {} : freeMap(v, "job.metadata");
+                return true;
+            case "storage":
+                own.shamanCheckoutID = v === undefined || v === null ? "" : text(v.shamanCheckoutID);
+                return true;
+            case "tasks":
+                tasks = wantList(v, "job.tasks");
+                return true;
+            case "priority":
+                own.priority = integer(v);
+                return true;
+            case "created":
+                own.created = v;
+                return true;
+            case "jobID":
+            case "workerTagUUID":
+            case "name":
+            case "jobType":
+            case "status":
+                own[key] = text(v);
+                return true;
+            }
+            refuse("the job", key);
+        },
+    }));
+
+    function begin(id, tag, name, type, priority, createdMs, createdMicros, settingsText, metadataText, checkout) {
+        own.jobID = id;
+        own.workerTagUUID = tag;
+        own.name = name;
+        own.jobType = type;
+        own.priority = priority;
+        own.shamanCheckoutID = checkout;
+        settings = parse(settingsText);
+        metadata = parse(metadataText);
+        makeCreated(createdMs, createdMicros);
+        own.created = created;
+    }
+
+    // ---- What goes out ----
+
+    function textMap(map) {
+        const out = {};
+        const names = keys(map);
+        for (let i = 0; i < names.length; i++)
+            defineProperty(out, names[i], { value: text(map[names[i]]), enumerable: true });
+        return out;
+    }
+
+    function emitTask(t, buffer) {
+        const { deps, ident, commands } = t;
+        let steps = 0;
+        let json = "null";
+        if (commands.length > 0) {
+            json = "[";
+            for (let i = 0; i < commands.length; i++) {
+                const c = commands[i];
+                steps += c.steps > 1 ? c.steps : 1;
+                json += (i === 0 ? '{"name":' : ',{"name":') + stringify(c.name) + ',"parameters":' + boxText(c.box)
+                    + ',"total_step_count":' + c.steps + "}";
+            }
+            json += "]";
+        }
+        let n = 0;
+        if (deps !== null) {
+            n = deps.length;
+            if (n > buffer.length)
+                buffer = new Int32(n * 2);
+            for (let i = 0; i < n; i++) {
+                const index = identOf(deps[i], `task "${t.name}", dependencies`).index;
+                if (index < 0)
+                    throw new TypeErrorType(`task "${t.name}" depends on a task that was not added to the job`);
+                buffer[i] = index;
+            }
+        }
+        native.task(ident.uuid, t.name, t.type, t.priority, steps, json, n, buffer);
+        return buffer;
+    }
+
+    function stepsOf(commands) {
+        let steps = 0;
+        for (let i = 0; i < commands.length; i++)
+            steps += commands[i].steps > 1 ? commands[i].steps : 1;
+        return steps;
+    }
+
+    function finish() {
+        if (outcome === "pending")
+            throw new ErrorType("compileJob returned a promise that is never settled");
+        let all = added;
+        if (tasks !== null) {
+            all = [];
+            for (let i = 0; i < tasks.length; i++)
+                all[i] = snapshot(tasks[i], `job.tasks[${i}]`);
+        }
+        let nDeps = 0;
+        let steps = 0;
+        const uuids = new MapType();
+        for (let i = 0; i < all.length; i++) {
+            const { ident, name, deps, commands } = all[i];
+            if (ident.index >= 0)
+                throw new TypeErrorType(`task "${name}" was added twice`);
+            ident.index = i;
+            if (ident.uuid !== "") {
+                if (mapGet(uuids, ident.uuid) !== undefined)
+                    throw new TypeErrorType(`two tasks have the UUID ${ident.uuid}`);
+                mapSet(uuids, ident.uuid, true);
+            }
+            steps += stepsOf(commands);
+            if (deps !== null)
+                nDeps += deps.length;
+        }
+        trail.length = 0;
+        native.job(own.jobID, own.name, own.jobType, own.priority, stringify(topLevel(cleanMap, settings, 0)),
+            stringify(textMap(metadata)), own.workerTagUUID, own.shamanCheckoutID, all.length, nDeps, steps);
+        let buffer = new Int32(64);
+        for (let i = 0; i < all.length; i++)
+            buffer = emitTask(all[i], buffer);
+    }
+
+    // ---- Running compileJob ----
+
+    let result;
+    let outcome = "done";
+
+    // Returns true when the result is a promise, which settle() has to look at.
+    function run() {
+        if (typeof compileJob !== "function")
+            throw new TypeErrorType("the script does not define a function compileJob(job)");
+        result = compileJob(job);
+        return result instanceof PromiseType;
+    }
+
+    function settle() {
+        outcome = "pending";
+        const settled = () => { outcome = "done"; };
+        then(result, settled, settled); // engine.c hears of rejections by itself
+    }

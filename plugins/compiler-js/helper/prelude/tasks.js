@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tasks.js - part of the prelude (values.js): the module author with its tasks and commands.
+
+    // ---- Commands (6.2) ----
+
+    // Asking a Proxy of ours for this key gives what stands behind it. Scripts never get hold of it.
+    const behind = Symbol("behind");
+    const insideOf = (v) => (typeof v === "object" && v !== null ? v[behind] : undefined);
+
+    function refuse(kind, key) {
+        throw new TypeErrorType(`${kind} has no property "${StringOf(key)}" that can be set`);
+    }
+
+    const handler = (kind, names, traps) => ({
+        __proto__: null,
+        deleteProperty(_, key) {
+            throw new TypeErrorType(`property "${StringOf(key)}" of ${kind} cannot be deleted`);
+        },
+        defineProperty(_, key) {
+            refuse(kind, key);
+        },
+        ownKeys: () => copyList(names),
+        getOwnPropertyDescriptor(target, key) {
+            for (let i = 0; i < names.length; i++) {
+                if (names[i] === key)
+                    return { value: traps.get(target, key), writable: true, enumerable: true, configurable: true };
+            }
+            return undefined;
+        },
+        has(_, key) {
+            for (let i = 0; i < names.length; i++) {
+                if (names[i] === key)
+                    return true;
+            }
+            return key in objectPrototype;
+        },
+        ...traps,
+    });
+
+    // Parameters are shared by all copies of a command: either `json`, or, once a script has asked for it, `map`.
+    function makeBox(v) {
+        if (v === undefined || v === null)
+            return { json: "null", map: null };
+        if (v === settings)
+            return { json: null, map: v };
+        if (typeof v === "object" && !isArray(v) && isSimple(v, 0))
+            return { json: stringify(v), map: null };
+        sharing = false;
+        try {
+            shared = settings;
+            const map = freeMap(v, "parameters of a command");
+            return sharing ? { json: null, map } : { json: stringify(map), map: null };
+        } finally {
+            shared = null;
+        }
+    }
+
+    function boxMap(box) {
+        if (box.json !== null) {
+            box.map = parse(box.json);
+            box.json = null;
+        }
+        return box.map;
+    }
+
+    const boxText = (box) => (box.json !== null ? box.json : stringify(box.map === null ? null : topLevel(cleanMap, box.map, 0)));
+
+    const commandHandler = handler("a command", ["name", "parameters", "totalStepCount"], {
+        get(c, key) {
+            if (key === behind)
+                return c;
+            switch (key) {
+            case "name":
+                return c.name;
+            case "parameters":
+                return boxMap(c.box);
+            case "totalStepCount":
+                return c.steps;
+            }
+            return objectPrototype[key];
+        },
+        set(c, key, v) {
+            switch (key) {
+            case "name":
+                c.name = text(v);
+                return true;
+            case "parameters":
+                c.box = makeBox(v);
+                return true;
+            case "totalStepCount":
+                c.steps = integer(v);
+                return true;
+            }
+            refuse("a command", key);
+        },
+    });
+
+    const showCommand = (c) => new ProxyType(c, commandHandler);
+
+    // A copy of what the script means by a command: one of ours, or an object that looks like one.
+    function copyCommand(v, caller) {
+        if (typeof v !== "object" || v === null)
+            throw new TypeErrorType(`${caller}: a command is wanted, not ${what(v)}`);
+        const c = v[behind];
+        if (c === undefined)
+            return { name: text(v.name), steps: integer(v.totalStepCount), box: makeBox(v.parameters) };
+        if (c.box === undefined)
+            throw new TypeErrorType(`${caller}: a command is wanted, not another object of the job`);
+        return { name: c.name, steps: c.steps, box: c.box };
+    }
+
+    // ---- Tasks (6.1, 6.3) ----
+
+    const taskNames = ["uUID", "name", "type", "priority", "commands", "dependencies"];
+
+    // `ident` is shared by a task and its copies: it is what dependencies refer to. `index` is its place in the job.
+    const makeTask = (name, type, priority) => ({ ident: { uuid: "", index: -1 }, name, type, priority, commands: [],
+        shown: null, deps: null });
+
+    // The commands as copies; `shown` is the array that the script got, if it asked for one.
+    function commandsOf(t) {
+        const out = [];
+        if (t.shown === null) {
+            for (let i = 0; i < t.commands.length; i++)
+                out[i] = t.commands[i];
+        } else {
+            for (let i = 0; i < t.shown.length; i++)
+                out[i] = copyCommand(t.shown[i], `task "${t.name}"`);
+        }
+        return out;
+    }
+
+    function copyList(list) {
+        const out = [];
+        for (let i = 0; i < list.length; i++)
+            out[i] = list[i];
+        return out;
+    }
+
+    function wantList(v, name) {
+        if (v === undefined || v === null)
+            return [];
+        if (!isArray(v))
+            throw new TypeErrorType(`${name} must be an array, not ${what(v)}`);
+        return copyList(v);
+    }
+
+    const taskMethods = {
+        addCommand(command) {
+            const t = taskBehind(this, "addCommand");
+            const c = copyCommand(command, "addCommand");
+            if (t.shown !== null)
+                t.shown[t.shown.length] = showCommand(c);
+            else
+                t.commands[t.commands.length] = c;
+        },
+        addDependency(task) {
+            const t = taskBehind(this, "addDependency");
+            if (typeof task !== "object" || task === null)
+                throw new TypeErrorType(`addDependency: a task is wanted, not ${what(task)}`);
+            if (t.deps === null)
+                t.deps = [];
+            t.deps[t.deps.length] = task;
+        },
+    };
+    const { addCommand, addDependency } = taskMethods;
+
+    function taskBehind(v, caller) {
+        const t = insideOf(v);
+        if (t === undefined || t.ident === undefined)
+            throw new TypeErrorType(`${caller} was not called on a task`);
+        return t;
+    }
+
+    const taskHandler = handler("a task", taskNames, {
+        get(t, key) {
+            if (key === behind)
+                return t;
+            switch (key) {
+            case "addCommand":
+                return addCommand;
+            case "addDependency":
+                return addDependency;
+            case "name":
+                return t.name;
+            case "type":
+                return t.type;
+            case "priority":
+                return t.priority;
+            case "uUID":
+                if (t.ident.uuid === "")
+                    t.ident.uuid = native.uuid();
+                return t.ident.uuid;
+            case "commands":
+                if (t.shown === null) {
+                    t.shown = [];
+                    for (let i = 0; i < t.commands.length; i++) {
+                        const { name, steps, box } = t.commands[i];
+                        t.shown[i] = showCommand({ name, steps, box });
+                    }
+                }
+                return t.shown;
+            case "dependencies":
+                if (t.deps === null)
+                    t.deps = [];
+                return t.deps;
+            }
+            return objectPrototype[key];
+        },
+        set(t, key, v) {
+            switch (key) {
+            case "name":
+                t.name = text(v);
+                return true;
+            case "type":
+                t.type = text(v);
+                return true;
+            case "priority":
+                t.priority = integer(v);
+                return true;
+            case "uUID":
+                t.ident.uuid = text(v);
+                return true;
+            case "commands":
+                t.shown = wantList(v, "commands of a task");
+                return true;
+            case "dependencies":
+                t.deps = wantList(v, "dependencies of a task");
+                return true;
+            }
+            refuse("a task", key);
+        },
+    });
+
+    const showTask = (t) => new ProxyType(t, taskHandler);
+
+    function makeText(v, name) {
+        const s = trim(text(v));
+        if (s === "")
+            throw new ErrorType(`author.Task: the ${name} is empty`);
+        return s;
+    }
+
+    const author = {
+        Task(name, type) {
+            return showTask(makeTask(makeText(name, "name"), makeText(type, "type"), 50));
+        },
+        Command(name, parameters, totalStepCount) {
+            return showCommand({ name: text(name), steps: integer(totalStepCount), box: makeBox(parameters) });
+        },
+    };
+
+    // Objects that look like tasks have no ident of their own.
+    const plainIdents = new WeakMapType();
+
+    function identOf(v, caller) {
+        if (typeof v !== "object" || v === null)
+            throw new TypeErrorType(`${caller}: a task is wanted, not ${what(v)}`);
+        const t = v[behind];
+        if (t === undefined)
+            return plainIdentOf(v);
+        if (t.ident === undefined)
+            throw new TypeErrorType(`${caller}: a task is wanted, not another object of the job`);
+        return t.ident;
+    }
+
+    function plainIdentOf(v) {
+        let ident = weakGet(plainIdents, v);
+        if (ident === undefined) {
+            ident = { uuid: text(v.uUID), index: -1 };
+            weakSet(plainIdents, v, ident);
+        }
+        return ident;
+    }
+
+    function taskOf(v) {
+        const t = makeTask(text(v.name), text(v.type), integer(v.priority));
+        t.ident = plainIdentOf(v);
+        t.shown = wantList(v.commands, "commands of a task");
+        t.deps = wantList(v.dependencies, "dependencies of a task");
+        return t;
+    }
+
+    function snapshot(v, caller) {
+        if (typeof v !== "object" || v === null)
+            throw new TypeErrorType(`${caller}: a task is wanted, not ${what(v)}`);
+        const t = v[behind] || taskOf(v);
+        const { ident } = t;
+        if (ident === undefined)
+            throw new TypeErrorType(`${caller}: a task is wanted, not another object of the job`);
+        return { ident, name: t.name, type: t.type, priority: t.priority, commands: commandsOf(t), shown: null,
+            deps: t.deps === null || t.deps.length === 0 ? null : copyList(t.deps) };
+    }
