@@ -297,8 +297,7 @@ static void submit(fl_batch *batch)
 
 static void batch_is_worked_off_in_order_of_kind_and_cause(void **state)
 {
-    static const char *const expected[] = { "log 1 one",
-                                            "log 1 two",
+    static const char *const expected[] = { "log 1 one\ntwo\n", /* what stands for one task in a row is one text */
                                             "event /first",
                                             "event /tasklog/01000000-0000-0000-0000-000000000001",
                                             "event /second",
