@@ -30,6 +30,8 @@ static void block_signals(sigset_t *set)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     sigaction(SIGPIPE, &ignore, NULL);
+    /* A file beyond `ulimit -f` is a write that fails, not the end. */
+    sigaction(SIGXFSZ, &ignore, NULL);
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
@@ -298,6 +300,8 @@ int main(int argc, char **argv)
     block_signals(&signals);
     raise_file_limit();
     p.n_inherited = read_listen_fds(p.inherited);
+    if (p.n_inherited > 0)
+        p.options.setup_assistant = 0; /* it was meant for the first start, and this is a restart in place */
     int code = run_program(&p, &signals);
     fl_config *config = p.run.f.config; /* outlives the plugins, which read it */
     fl_run_destroy(&p.run);

@@ -111,7 +111,8 @@ static int32_t time_out_tasks(fl_cx *cx, job *j, int64_t timeout_us, flamenco_er
     for (size_t i = 0; rc == FLAMENCO_OK && i < found->n; ++i) {
         flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
         rc = flamenco_persist_task_get_key(&cx->f->persist, &cx->pub, found->rows[i].key, &task, err);
-        if (rc == FLAMENCO_OK)
+        /* The time-out of a task before it may have failed the job, and canceled this one. */
+        if (rc == FLAMENCO_OK && task.status == FLAMENCO_TASK_ACTIVE)
             rc = flamenco_state_machine_task_timed_out(&cx->f->state_machine, &cx->pub, &task, err);
     }
     j->more |= found->n == ROWS_PER_STEP;

@@ -10,6 +10,7 @@
 /* meta.c */
 int32_t fl_get_version(fl_call *call, const api_get_version_in *in);
 int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in);
+int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 
@@ -60,6 +61,8 @@ int32_t fl_fetch_worker(fl_call *call, const api_fetch_worker_in *in);
 int32_t fl_delete_worker(fl_call *call, const api_delete_worker_in *in);
 int32_t fl_request_worker_status_change(fl_call *call, const api_request_worker_status_change_in *in);
 int32_t fl_set_worker_tags(fl_call *call, const api_set_worker_tags_in *in);
+int32_t fl_fetch_worker_sleep_schedule(fl_call *call, const api_fetch_worker_sleep_schedule_in *in);
+int32_t fl_set_worker_sleep_schedule(fl_call *call, const api_set_worker_sleep_schedule_in *in);
 
 /* worker_tags.c */
 int32_t fl_fetch_worker_tags(fl_call *call, const api_fetch_worker_tags_in *in);

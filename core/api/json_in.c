@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * json_in.c - reads JSON bodies into C structs (json_in.h). json_mend.c repairs what the parser would refuse.
+ * json_in.c - reads JSON bodies into C structs (json_in.h). Most bodies go through json_read.c; of the others, json_mend.c
+ * repairs what the library's parser would refuse.
  */
 #include "core/api/json_in.h"
 
 #include <stdlib.h>
 
 #include "core/api/json_mend.h"
+#include "core/api/json_read.h"
 #include "core/base/str.h"
 #include "core/base/timefmt.h"
 
@@ -451,6 +453,9 @@ int32_t fl_json_in_parse(flamenco_str body, fl_arena *arena, json_t **root_out, 
     json_error_t error;
     if (body.len >= 3 && memcmp(body.ptr, "\xEF\xBB\xBF", 3) == 0)
         return fl_api_refuse(problem, "request body: must not begin with a byte-order mark");
+    *root_out = fl_json_read(body, arena);
+    if (*root_out != NULL)
+        return FLAMENCO_OK;
     int32_t rc = fl_json_mend(body, arena, &body);
     if (rc != FLAMENCO_OK)
         return rc;

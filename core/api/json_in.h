@@ -68,8 +68,8 @@ typedef struct fl_in_field {
 } fl_in_field;
 
 /* Parses a body. Only the first value counts; what follows it is not looked at. Bytes that are not UTF-8 and lone
- * surrogate escapes become U+FFFD; integers outside 64 bits become reals. The arena is used when the text had to be
- * mended. Returns 0 and the tree, to be given to json_decref; INVALID with problem; NOMEM. */
+ * surrogate escapes become U+FFFD; integers outside 64 bits become reals. The arena holds what is made on the way.
+ * Returns 0 and the tree, to be given to json_decref; INVALID with problem; NOMEM. */
 int32_t fl_json_in_parse(flamenco_str body, fl_arena *arena, json_t **root_out, fl_api_problem *problem);
 
 /* Checks `value` against `type` and fills the C representation at `out`, which must be zeroed. Texts and free-form

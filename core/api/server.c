@@ -7,6 +7,7 @@
 const flamenco_server_interface fl_server = {
     .get_version = fl_get_version,
     .get_configuration = fl_get_configuration,
+    .get_farm_status = fl_get_farm_status,
     .get_variables = fl_get_variables,
     .get_shared_storage = fl_get_shared_storage,
     .get_job_types = fl_get_job_types,
@@ -43,6 +44,8 @@ const flamenco_server_interface fl_server = {
     .delete_worker = fl_delete_worker,
     .request_worker_status_change = fl_request_worker_status_change,
     .set_worker_tags = fl_set_worker_tags,
+    .fetch_worker_sleep_schedule = fl_fetch_worker_sleep_schedule,
+    .set_worker_sleep_schedule = fl_set_worker_sleep_schedule,
     .fetch_worker_tags = fl_fetch_worker_tags,
     .create_worker_tag = fl_create_worker_tag,
     .fetch_worker_tag = fl_fetch_worker_tag,

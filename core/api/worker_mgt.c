@@ -280,3 +280,41 @@ int32_t fl_set_worker_tags(fl_call *call, const api_set_worker_tags_in *in)
         rc = tell(call, &row);
     return rc == FLAMENCO_OK ? api_set_worker_tags_204(&call->reply) : rc;
 }
+
+/* ---- Sleep schedule ------------------------------------------------------------------------------------------------ */
+
+int32_t fl_fetch_worker_sleep_schedule(fl_call *call, const api_fetch_worker_sleep_schedule_in *in)
+{
+    flamenco_uuid uuid;
+    flamenco_worker row = { .struct_size = (uint32_t)sizeof(row) };
+    api_worker_sleep_schedule out = API_WORKER_SLEEP_SCHEDULE_INIT;
+    uint32_t is_active = 0;
+    int32_t rc = fl_call_uuid(call, "the worker id", in->worker_id, &uuid);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call->f->sleep_scheduler.table == NULL)
+        return api_fetch_worker_sleep_schedule_204(&call->reply);
+    rc = flamenco_persist_worker_get(&call->f->persist, &call->cx->pub, &uuid, &row, call->err);
+    if (rc == FLAMENCO_OK)
+        rc = flamenco_sleep_scheduler_get(&call->f->sleep_scheduler, &call->cx->pub, row.key, &is_active,
+                                          &out.days_of_week, &out.start_time, &out.end_time, call->err);
+    if (rc == FLAMENCO_E_NOT_FOUND)
+        return api_fetch_worker_sleep_schedule_204(&call->reply); /* also for an unknown worker */
+    out.is_active = is_active != 0;
+    return rc == FLAMENCO_OK ? api_fetch_worker_sleep_schedule_200(&call->reply, &out) : rc;
+}
+
+int32_t fl_set_worker_sleep_schedule(fl_call *call, const api_set_worker_sleep_schedule_in *in)
+{
+    flamenco_worker row;
+    int32_t rc = get_worker(call, in->worker_id, &row);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call->f->sleep_scheduler.table == NULL)
+        return fl_call_refuse(call, 503, "sleep schedules are switched off: plugin sleep_scheduler in manager.yaml");
+    rc = flamenco_sleep_scheduler_set(&call->f->sleep_scheduler, &call->cx->pub, &row, in->body.is_active != 0,
+                                      in->body.days_of_week, in->body.start_time, in->body.end_time, call->err);
+    if (rc == FLAMENCO_E_INVALID)
+        return fl_call_refuse(call, 400, "%s", call->err->text);
+    return rc == FLAMENCO_OK ? api_set_worker_sleep_schedule_204(&call->reply) : rc;
+}

@@ -46,7 +46,8 @@ def start_farm(directory, scripts=None, **kw):
 
 @pytest.fixture(scope="session")
 def shared_farm(tmp_path_factory):
-    farm = start_farm(tmp_path_factory.mktemp("shared"))
+    # Its workers and tasks never time out: on a slow machine that would come between the events of some test.
+    farm = start_farm(tmp_path_factory.mktemp("shared"), reference={"worker_timeout": "0s", "task_timeout": "0s"})
     farm.crashes = []
     yield farm
     farm.manager.stop()

@@ -7,13 +7,11 @@ from harness.check import assert_error
 NOT_YET = {
     # meta
     "checkSharedStoragePath", "findBlenderExePath", "checkBlenderExePath", "saveSetupAssistantConfig",
-    "getConfigurationFile", "updateConfigurationFile", "getFarmStatus",
+    "getConfigurationFile", "updateConfigurationFile",
     # jobs
     "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo", "fetchJobLastRenderedInfo", "fetchGlobalLastRenderedInfo",
     # worker
     "taskOutputProduced",
-    # worker-mgt
-    "fetchWorkerSleepSchedule", "setWorkerSleepSchedule",
     # shaman
     "shamanCheckoutRequirements", "shamanCheckout", "shamanFileStoreCheck", "shamanFileStore",
 }

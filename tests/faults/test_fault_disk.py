@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk of the database is full, or cannot be written, while the manager runs."""
+import resource
 import threading
 import time
 
@@ -8,7 +9,6 @@ from faultlib.check import check
 from faultlib.link import Link, NoReply
 from faultlib.load import Load
 from harness.check import wait_until
-from harness.http import Api
 from harness.manager import scale
 
 TIMEOUT = 2  # limits.request_timeout, in seconds
@@ -54,13 +54,28 @@ class BrokenDisk:
         manager.trouble.end()
 
 
-TROUBLES = ["full", "read-only", "broken", "quota", "cannot sync"]
+class FileSizeLimit(BrokenDisk):
+    """RLIMIT_FSIZE, whose signal ends a process that does not expect it."""
+
+    def __init__(self, directory):
+        super().__init__(directory, None, "File too large")
+
+    def begin(self, manager):
+        resource.prlimit(manager.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+    def end(self, manager):
+        resource.prlimit(manager.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+TROUBLES = ["full", "size limit", "read-only", "broken", "quota", "cannot sync"]
 
 
 @pytest.fixture(params=TROUBLES)
 def disk(request, tmp_path):
     if request.param == "full":
         return FullDisk(request.getfixturevalue("tmpfs")("12m"))
+    if request.param == "size limit":
+        return FileSizeLimit(tmp_path / "disk")
     what, says = {"read-only": ("EROFS", "Read-only file system"), "broken": ("EIO", "Input/output error"),
                   "quota": ("EDQUOT", "Disk quota exceeded"), "cannot sync": ("EIO sync", "Input/output error")}[request.param]
     return BrokenDisk(tmp_path / "disk", what, says)
@@ -131,28 +146,29 @@ def test_trouble_is_waited_out(disk, make_manager, seed, figure):
     farm = manager.farm()
     job = farm.submit(3, lane="untouched")
     worker = farm.worker(types=["misc"], status="asleep")
-    load = Load(manager, seed.random(), workers=3, artists=1, may_refuse=True, big_jobs=False)
+    load = Load(manager, seed.random(), workers=3, artists=1, may_refuse=True, big_jobs=False,
+                check_logs=not isinstance(disk, FileSizeLimit))
     # These were made before the load, which takes inventory of everything.
     load.maybe_jobs[job["name"]] = 3
     load.maybe_workers |= {worker.name, "late"}
     load.start()
     try:
         load.wait_acks(20, each=True, timeout=30 * scale())
-        failed = Api(manager.url).metric("flamenco_failed_commits_total")
+        failed = manager.api().metric("flamenco_failed_commits_total")
         position = manager.log_position()
         disk.begin(manager)
         manager.wait_log(f"{REFUSES}: .*({disk.says})", after=position)
         wait_stuck(manager)
         assert_trouble_is_handled(manager, job["id"], worker)
-        assert Api(manager.url).metric("flamenco_failed_commits_total") > failed
         assert manager.count_log(REFUSES, position) == manager.count_log(WRITES, position) + 1, "not for every try"
         logged = manager.log_position() - position
         disk.end(manager)
         began = time.monotonic()
         manager.wait_log(WRITES, after=position)
+        assert manager.api().metric("flamenco_failed_commits_total") > failed
         load.wait_acks(1, each=True, timeout=30 * scale())
         back = time.monotonic() - began
-        wait_until(lambda: Api(manager.url).get("//health/ready").status_code == 200, "ready again")
+        wait_until(lambda: manager.api().get("//health/ready").status_code == 200, "ready again")
         load.close_gate()
         check(load, everything=True)
         manager.kill()

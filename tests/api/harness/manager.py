@@ -121,6 +121,7 @@ class Manager:
             "state_machine": {"file": "state-machine"},
             "log_storage": {"file": "log-storage"},
             "local_storage": {"file": "local-storage"},
+            "sleep_scheduler": {"file": "sleep-scheduler"},
         }
         routes = []
         if recorder:
@@ -237,6 +238,15 @@ class Manager:
     def restart(self):
         self.stop()
         return self.start()
+
+    def restart_in_place(self, timeout=40):
+        """SIGHUP: the same process anew."""
+        position = self.log_position()
+        self.proc.send_signal(signal.SIGHUP)
+        self.wait_log("restarting", position, timeout)
+        with self._news:
+            position = next(i for i in range(position, len(self._lines)) if "restarting" in self._lines[i])
+        self.wait_log("manager: ready", position, timeout)
 
     def _end(self, sig):
         proc = self.proc

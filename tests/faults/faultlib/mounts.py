@@ -13,6 +13,14 @@ def _run(*command):
     return done.stdout.strip() if done.returncode else None
 
 
+def _unmount(path):
+    """Leaves no mount behind, also when somebody still uses it; that is an error all the same."""
+    trouble = _run("umount", str(path))
+    if trouble:
+        _run("umount", "-l", str(path))
+    assert not trouble, trouble
+
+
 @functools.lru_cache(maxsize=None)
 def why_no_mounts():
     """Why tmpfs cannot be mounted here; None when it can."""
@@ -49,8 +57,7 @@ class Tmpfs:
         self._ballast.unlink()
 
     def unmount(self):
-        trouble = _run("umount", str(self.path))
-        assert not trouble, trouble
+        _unmount(self.path)
 
 
 class Ext4:
@@ -92,5 +99,4 @@ class Ext4:
         assert not trouble, trouble
 
     def unmount(self):
-        trouble = _run("umount", str(self.path))
-        assert not trouble, trouble
+        _unmount(self.path)

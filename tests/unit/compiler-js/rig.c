@@ -131,9 +131,9 @@ static int32_t on_tasks(void *ctx, const flamenco_compiled_task *rows, uint64_t 
 static void on_log(void *ctx, uint32_t level, flamenco_str text)
 {
     outcome *o = ctx;
-    o->lines++;
     size_t at = strlen(o->log);
     snprintf(o->log + at, sizeof(o->log) - at, "%u %.*s\n", level, (int)text.len, text.ptr);
+    __atomic_add_fetch(&o->lines, 1, __ATOMIC_RELEASE);
 }
 
 static void on_problem(void *ctx, const flamenco_script_problem *problem)
@@ -159,10 +159,9 @@ flamenco_compile_request rig_request(const char *type, const char *settings)
     return request;
 }
 
-void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request, outcome *o)
+void outcome_init(outcome *o)
 {
     const flamenco_error fresh = FLAMENCO_ERROR_INIT;
-    flamenco_compile_sink sink = { (uint32_t)sizeof(sink), 0, o, on_job, on_tasks, on_log, on_problem };
     int32_t fail_job = o->fail_job;
     int32_t fail_tasks = o->fail_tasks;
     memset(o, 0, sizeof(*o));
@@ -171,12 +170,18 @@ void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request
     o->err = fresh;
     o->tasks = json_array();
     o->uuids = json_array();
+}
+
+void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request, outcome *o)
+{
+    flamenco_compile_sink sink = { (uint32_t)sizeof(sink), 0, o, on_job, on_tasks, on_log, on_problem };
     o->rc = r->table->compile(r->self, cx, request, &sink, &o->err);
 }
 
 void rig_run(rig *r, const flamenco_compile_request *request, outcome *o)
 {
     fake_cx *cx = fake_cx_create(&r->fake);
+    outcome_init(o);
     rig_run_cx(r, &cx->cx, request, o);
     fake_cx_destroy(cx);
 }

@@ -64,6 +64,8 @@ void rig_script(rig *r, const char *name, const char *body);
 
 flamenco_compile_request rig_request(const char *type, const char *settings);
 void rig_run(rig *r, const flamenco_compile_request *request, outcome *o);
+/* For rig_run_cx, which does not do it, so that another thread may look at it meanwhile. Keeps what the test set. */
+void outcome_init(outcome *o);
 void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request, outcome *o);
 /* Compiles with the usual request. */
 void rig_compile(rig *r, const char *type, const char *settings, outcome *o);

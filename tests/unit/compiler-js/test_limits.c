@@ -344,6 +344,7 @@ static void begin_call(call *c, const char *type)
 {
     memset(c, 0, sizeof(*c));
     c->type = type;
+    outcome_init(&c->o);
     c->cx = fake_cx_create(&r.fake);
     assert_int_equal(pthread_create(&c->thread, NULL, call_main, c), 0);
 }

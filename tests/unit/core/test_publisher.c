@@ -297,7 +297,7 @@ static void submit(fl_batch *batch)
 
 static void batch_is_worked_off_in_order_of_kind_and_cause(void **state)
 {
-    static const char *const expected[] = { "log 1 one\ntwo\n", /* of one task: by one call */
+    static const char *const expected[] = { "log 1 one\ntwo\n", /* what stands for one task in a row is one text */
                                             "event /first",
                                             "event /tasklog/01000000-0000-0000-0000-000000000001",
                                             "event /second",
@@ -377,36 +377,6 @@ static void log_of_a_task_keeps_its_order(void **state)
     }
     assert_int_equal(n_trace, BATCHES * TEXTS);
     assert_int_equal(n_seqs, 0);
-}
-
-static void texts_of_a_task_in_a_row_are_joined_by_newlines(void **state)
-{
-    static const char *const expected[] = { "log 1 a\nb\nc\n", "log 2 d", "log 1 e\n", "log 2 \n\nf\n" };
-    enum { N = sizeof(expected) / sizeof(expected[0]) };
-    (void)state;
-    manager.broadcaster.table = NULL;
-    fl_batch *batch = new_batch();
-    add_log(batch, 1, "a");
-    add_log(batch, 1, "b\n");
-    add_log(batch, 1, "");
-    add_log(batch, 1, "c");
-    add_log(batch, 2, "d");
-    add_log(batch, 1, "e\n"); /* alone: as it is, the storage adds what is missing */
-    add_log(batch, 2, "\n\n");
-    add_log(batch, 2, "f");
-    submit(batch);
-    fl_publisher_drain(manager.publisher, fl_monotonic_us() + FAR_US);
-    /* Lanes run side by side, so only the order of each task is known; with two lanes a task's rows touch. */
-    if (n_trace == N) {
-        for (int i = 0; i < N; ++i)
-            assert_true(find(expected[i]) >= 0);
-        assert_true(find(expected[0]) < find(expected[2]));
-        assert_true(find(expected[1]) < find(expected[3]));
-    } else {
-        assert_int_equal(n_trace, 2);
-        assert_true(find("log 1 a\nb\nc\ne\n") >= 0);
-        assert_true(find("log 2 d\n\n\nf\n") >= 0);
-    }
 }
 
 /* ---- The disk of the logs ----------------------------------------------------------------------------------------- */
@@ -757,7 +727,6 @@ int main(void)
         publisher_test(batch_is_worked_off_in_order_of_kind_and_cause),
         publisher_test(batches_keep_their_order_and_numbers_have_no_gaps),
         publisher_test(log_of_a_task_keeps_its_order),
-        publisher_test(texts_of_a_task_in_a_row_are_joined_by_newlines),
         publisher_test(failed_append_is_counted_and_not_told_of),
         publisher_test(hung_disk_stops_neither_events_nor_replies),
         publisher_test(late_texts_keep_their_order),

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures with what is to be reached and what the reference does, and how they are printed. Used by run."""
+
+import dataclasses
+import statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One figure. target: None = for information only; better: which side of it is good."""
+    key: str
+    text: str
+    unit: str
+    target: float | None
+    better: str
+    reference: str
+
+    def target_text(self):
+        if self.target is None:
+            return ""
+        sign = {"less": "≤", "more": "≥", "same": "="}[self.better]
+        return f"{sign} {self.target:,g}"
+
+    def is_met(self, value):
+        if self.better == "less":
+            return value <= self.target
+        return value >= self.target if self.better == "more" else value == self.target
+
+
+def less(key, text, unit, target, reference="–"):
+    return Row(key, text, unit, target, "less", reference)
+
+
+def more(key, text, unit, target, reference="–"):
+    return Row(key, text, unit, target, "more", reference)
+
+
+def info(key, text, unit, reference="–"):
+    return Row(key, text, unit, None, "less", reference)
+
+
+def none(key, text):
+    return Row(key, text, "", 0, "same", "–")
+
+
+TABLE = (
+    more("loop.rate", "50 closed-loop workers, 7 requests a task: tasks/s", "1/s", 3000, "65"),
+    less("loop.cpu", "server CPU per such task", "µs", 250, "15,600"),
+    info("loop.finished.rate", "the same with 500,000 finished tasks: tasks/s", "1/s"),
+    info("loop.finished.cpu", "the same with 500,000 finished tasks: CPU per task", "µs", "827,000"),
+    less("loop.finished.ratio", "… against an empty database", "ratio", 1.10, "53"),
+    info("loop.queued.cpu", "the same with 100,000 queued tasks: CPU per task", "µs"),
+    less("loop.queued.ratio", "… against an empty database", "ratio", 1.10),
+    less("storing.ask", "ask-for-task p99 while a job of 100,000 tasks is stored", "ms", 50, "stands still"),
+    less("storing.may_run", "may-i-run p99 meanwhile", "ms", 50, "stands still"),
+    none("storing.errors", "errors meanwhile"),
+    info("storing.time", "how long storing takes under that load", "s"),
+    less("paced.ask", "10,000 workers of official pace, busy: ask-for-task p99", "ms", 20),
+    less("paced.cpu", "… CPU", "cores", 1),
+    none("paced.errors", "… errors"),
+    info("paced.rss", "… RSS", "MiB"),
+    less("paced.parked_cpu", "10,000 workers parked: CPU", "cores", 1),
+    info("paced.parked_last", "… submit reply to the last of them holding its task", "ms"),
+    less("parked.last", "submit reply to the last of 50 parked workers holding its task", "ms", 100, "10 s on average"),
+    less("jobs.p50", "jobs of one task, 1 client: p50", "ms", 2, "1.9"),
+    more("jobs.rate", "jobs of one task, 16 clients: jobs/s", "1/s", 1000, "904"),
+    less("jobs.cpu", "… server and helper CPU per job", "ms", 1, "1.9"),
+    less("big10k.time", "job of 10,000 tasks: accepted in", "s", 0.2, "0.6"),
+    less("big10k.cpu", "… server and helper CPU per task", "µs", 20, "65"),
+    less("big10k.memory", "… memory above idle, with the helper", "MiB", 100, "150"),
+    less("big100k.time", "job of 100,000 tasks: accepted in", "s", 2, "4.4"),
+    less("big100k.cpu", "… server and helper CPU per task", "µs", 20, "65"),
+    less("big100k.memory", "… memory above idle, with the helper", "MiB", 100, "150"),
+    info("big100k.manager", "… memory above idle, the manager alone", "MiB"),
+    less("tasks.p50", "tasks of a job of 10,000: 1 reader p50", "ms", 15, "860"),
+    info("tasks.bytes", "… size of the reply", "MB"),
+    less("tasks.peak", "… 64 readers: peak memory", "MiB", 256, "787"),
+    less("get.version", "version: CPU per request", "µs", 12, "24"),
+    less("get.job", "one job: CPU per request", "µs", 30, "100"),
+    less("get.worker", "one worker: CPU per request", "µs", 30, "2,375"),
+    less("get.types", "job types: CPU per request", "µs", 30, "2,966"),
+    less("get.jobs", "list of 100 jobs: CPU per request", "µs", 200, "1,369"),
+    less("start.empty", "start to first answer, empty", "ms", 50, "85"),
+    less("start.full", "start to first answer, 1,000,000 tasks", "ms", 200),
+    less("rss.idle", "RSS idle", "MiB", 15, "31"),
+    less("rss.busy", "RSS with 50 busy workers", "MiB", 40, "43"),
+    less("rss.connections", "RSS with 2,000 idle connections", "MiB", 60, "90"),
+    info("rss.helper", "RSS of the idle job compiler's helper, in addition", "MiB"),
+)
+ROWS = {row.key: row for row in TABLE}
+
+
+def digits(value):
+    """Three figures that count, and no exponent."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+@dataclasses.dataclass
+class Result:
+    key: str
+    values: list
+
+    @property
+    def row(self):
+        return ROWS[self.key]
+
+    @property
+    def median(self):
+        return statistics.median(self.values)
+
+    @property
+    def verdict(self):
+        return "" if self.row.target is None else "yes" if self.row.is_met(self.median) else "NO"
+
+
+LINE = "{:<72} {:>9} {:>9} {:>9}  {:<6} {:>10} {:>15}  {}"
+
+
+def print_head():
+    print(LINE.format("figure", "min", "median", "max", "unit", "to reach", "reference", "met"), flush=True)
+
+
+def print_result(result, judge):
+    row = result.row
+    numbers = (digits(min(result.values)), digits(result.median), digits(max(result.values)))
+    print(LINE.format(row.text, *numbers, row.unit, row.target_text(), row.reference,
+                      result.verdict if judge else ""), flush=True)
+
+
+def markdown(results):
+    """The table for docs/performance.md; results: by key, may be empty."""
+    lines = ["| figure | unit | to reach | reference | reached: median (min – max) | met |", "|---|---|---|---|---|---|"]
+    for row in TABLE:
+        reached = met = ""
+        if row.key in results:
+            result = results[row.key]
+            reached = f"{digits(result.median)} ({digits(min(result.values))} – {digits(max(result.values))})"
+            met = "**no**" if result.verdict == "NO" else result.verdict
+        lines.append(f"| {row.text} | {row.unit} | {row.target_text()} | {row.reference} | {reached} | {met} |")
+    return "\n".join(lines) + "\n"
