@@ -134,12 +134,10 @@ static void on_task_end(void *ctx, fl_worker *w, fl_outcome outcome)
         fl_book_put_down(task);
 }
 
-static void on_update(void *ctx, const char *task_id, const char *job_id, fl_update_kind kind, int status,
-                      int64_t sent_us)
+static void on_update(void *ctx, const fl_worker *w, const fl_update *u, int status)
 {
     struct soak *soak = ctx;
-    (void)job_id;
-    fl_book_updated(&soak->book, task_id, kind, status, sent_us);
+    fl_book_updated(&soak->book, w, u, status);
 }
 
 /* ---- new jobs ---- */
