@@ -285,6 +285,14 @@ static void host_fail(void *h, const char *reason)
     fl_manager_fail(host->f, reason);
 }
 
+static flamenco_buf *host_buf_make(flamenco_str text)
+{
+    flamenco_buf *buf = fl_shared_create((size_t)text.len);
+    if (buf != NULL && text.len > 0)
+        memcpy(fl_shared_data(buf), text.ptr, (size_t)text.len);
+    return buf;
+}
+
 void fl_host_init(fl_host *host, struct flamenco *f, const char *name, void *owner, fl_find_service find_service)
 {
     host->f = f;
@@ -319,5 +327,7 @@ void fl_host_init(fl_host *host, struct flamenco *f, const char *name, void *own
         .uuid_parse = fl_uuid_parse,
         .uuid_make = host_uuid_make,
         .fail = host_fail,
+        .buf_make = host_buf_make,
+        .buf_text = fl_shared_str,
     };
 }

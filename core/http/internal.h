@@ -149,7 +149,9 @@ struct fl_loop {
     h2o_socket_t **listeners;
     int listening, paused, phase;
     int64_t retry_accept_us, log_accept_us, next_tick_us;
-    fl_link conns, pending, held, dirty; /* dirty: WebSockets with messages to write */
+    fl_link conns, pending, held;
+    fl_link dirty; /* WebSockets with messages to write */
+    fl_link stalled; /* those that something else writes to just now */
     uint64_t next_serial;
 
     pthread_mutex_t lock;
@@ -249,6 +251,7 @@ void fl_files_read(fl_http_request *request); /* reads the next piece, then post
 
 /* ws.c [loop] */
 int fl_ws_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_ws_retry(fl_loop *loop);
 void fl_ws_close_all(fl_loop *loop, uint32_t code);
 void fl_ws_tick(struct fl_http_ws *ws, int64_t now_us);
 void fl_ws_forget_conn(struct fl_http_ws *ws);

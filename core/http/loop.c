@@ -166,6 +166,7 @@ static int after_run(fl_loop *loop)
         fl_conn_resume(loop);
         busy = 1;
     }
+    fl_ws_retry(loop);
     return empty_inbox(loop) | busy;
 }
 
@@ -267,6 +268,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->pending);
     fl_link_init(&loop->held);
     fl_link_init(&loop->dirty);
+    fl_link_init(&loop->stalled);
     return FLAMENCO_OK;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ws.c - WebSockets on h2o's glue to wslay. Whatever other threads, or a callback, want of a connection comes as a
- * message to its loop: so nothing is written or closed while wslay is on the stack, which it does not survive.
+ * ws.c - WebSockets on h2o's glue to wslay. wslay reads, and writes pongs and close frames; messages are written past it,
+ * many at once and without a copy, whenever it has nothing to write itself. Whatever other threads, or a callback, want of
+ * a connection comes as a message to its loop: so nothing is written or closed while wslay is on the stack, which it does
+ * not survive.
  */
 #include "core/http/internal.h"
 
@@ -9,6 +11,23 @@
 #define CLOSE_GRACE_US 5000000
 #define CODE_NONE_GIVEN 1005
 #define CODE_BROKEN 1006
+#define MESSAGES_AT_ONCE 64u /* in one write: two pieces each, far below IOV_MAX */
+#define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
+/* A burst may be queued faster than the loop comes round; only what waits behind a blocked socket counts for the bounds of
+ * the configuration. This many times as much is too much in any case. */
+#define BURST 8u
+
+typedef struct ws_out {
+    flamenco_buf *data; /* one reference */
+    uint32_t kind;
+} ws_out;
+
+/* Messages that are being written. */
+typedef struct ws_batch {
+    size_t n;
+    flamenco_buf *data[MESSAGES_AT_ONCE];
+    unsigned char heads[MESSAGES_AT_ONCE][10];
+} ws_batch;
 
 struct fl_http_ws {
     _Atomic uint32_t refs;
@@ -19,43 +38,70 @@ struct fl_http_ws {
     const fl_http_ws_callbacks *callbacks;
     void *ctx;
     uint32_t code; /* what the other end gave */
-    atomic_int dropped; /* set by the loop */
+    atomic_int dropped;
     int closing; /* [loop] */
-    int64_t closing_since_us, spoke_us;
-    fl_link dirty;
-};
+    int64_t closing_since_us; /* [loop] since closing is wanted; 0: it is not */
+    int64_t spoke_us;
+    fl_link dirty; /* [loop] in loop->dirty or loop->stalled */
+    ws_batch *batch; /* [loop] NULL: nothing is being written here */
 
-typedef struct ws_msg {
-    fl_msg msg;
-    fl_http_ws *ws; /* one reference */
-    flamenco_buf *data;
-    uint32_t kind; /* FL_HTTP_WS_*; or the code of a close */
-} ws_msg;
+    pthread_mutex_t lock; /* of the members below */
+    fl_msg wake;
+    int posted; /* wake is on its way, with one reference */
+    ws_out *ring;
+    uint32_t cap, first, count; /* cap: a power of two */
+    uint64_t bytes; /* queued, those being written not counted */
+    int overrun;
+    int close_asked;
+    uint32_t close_code;
+};
 
 void fl_http_ws_ref(fl_http_ws *ws)
 {
     atomic_fetch_add(&ws->refs, 1);
 }
 
+static void clear_queue(fl_http_ws *ws)
+{
+    for (; ws->count > 0; --ws->count)
+        fl_shared_unref(ws->ring[ws->first++ & (ws->cap - 1)].data);
+    ws->bytes = 0;
+}
+
 void fl_http_ws_unref(fl_http_ws *ws)
 {
-    if (ws != NULL && atomic_fetch_sub(&ws->refs, 1) == 1)
-        free(ws);
+    if (ws == NULL || atomic_fetch_sub(&ws->refs, 1) != 1)
+        return;
+    clear_queue(ws);
+    free(ws->ring);
+    pthread_mutex_destroy(&ws->lock);
+    free(ws);
 }
 
 /* ---- [loop] ---------------------------------------------------------------------------------------------------- */
 
 static void mark_dirty(fl_http_ws *ws)
 {
-    if (fl_link_is_alone(&ws->dirty))
-        fl_link_add(&ws->loop->dirty, &ws->dirty);
+    fl_link_remove(&ws->dirty);
+    fl_link_add(&ws->loop->dirty, &ws->dirty);
 }
 
 static void drop(fl_http_ws *ws)
 {
-    ws->dropped = 1;
+    atomic_store(&ws->dropped, 1);
     if (ws->conn != NULL)
         fl_conn_shutdown(ws->conn);
+}
+
+static void free_batch(fl_http_ws *ws)
+{
+    ws_batch *batch = ws->batch;
+    ws->batch = NULL;
+    if (batch == NULL)
+        return;
+    for (size_t i = 0; i < batch->n; ++i)
+        fl_shared_unref(batch->data[i]);
+    free(batch);
 }
 
 static void on_closed(fl_http_ws *ws)
@@ -66,6 +112,10 @@ static void on_closed(fl_http_ws *ws)
     atomic_store(&ws->closed, 1);
     atomic_fetch_sub_explicit(&ws->loop->n_ws, 1, memory_order_relaxed);
     h2o_websocket_close(h2o); /* closes the socket, which frees the fl_conn and makes it forgotten */
+    free_batch(ws);
+    pthread_mutex_lock(&ws->lock);
+    clear_queue(ws);
+    pthread_mutex_unlock(&ws->lock);
     ws->callbacks->on_close(ws->ctx, ws, ws->code);
     fl_http_ws_unref(ws);
 }
@@ -82,7 +132,7 @@ static void on_message(h2o_websocket_conn_t *h2o, const struct wslay_event_on_ms
         ws->code = arg->status_code != 0 ? arg->status_code : CODE_NONE_GIVEN;
         return;
     }
-    if (wslay_is_ctrl_frame(arg->opcode) || ws->closing || ws->dropped)
+    if (wslay_is_ctrl_frame(arg->opcode) || ws->closing || atomic_load(&ws->dropped))
         return;
     ws->spoke_us = fl_http_now_us();
     data = (flamenco_str){ (const char *)arg->msg, arg->msg_length };
@@ -97,79 +147,181 @@ void fl_ws_forget_conn(fl_http_ws *ws)
     ws->conn = NULL;
 }
 
-int fl_ws_flush(fl_loop *loop)
+/* Writes the head of an unmasked frame. Returns its length. */
+static size_t write_head(unsigned char *head, uint32_t kind, uint64_t len)
 {
-    int any = !fl_link_is_alone(&loop->dirty);
-    while (!fl_link_is_alone(&loop->dirty)) {
-        fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, loop->dirty.next);
-        fl_link_remove(&ws->dirty);
-        /* Without a socket the 101 is still being written; h2o proceeds by itself then. ws may be freed by this. */
-        if (ws->h2o != NULL && ws->h2o->sock != NULL)
-            h2o_websocket_proceed(ws->h2o);
+    head[0] = kind == FL_HTTP_WS_TEXT ? 0x81 : 0x82;
+    if (len < 126) {
+        head[1] = (unsigned char)len;
+        return 2;
     }
-    return any;
+    if (len <= UINT16_MAX) {
+        head[1] = 126;
+        head[2] = (unsigned char)(len >> 8);
+        head[3] = (unsigned char)len;
+        return 4;
+    }
+    head[1] = 127;
+    for (unsigned i = 0; i < 8; ++i)
+        head[2 + i] = (unsigned char)(len >> (56 - 8 * i));
+    return 10;
 }
 
-static void queue_message(fl_http_ws *ws, uint32_t kind, flamenco_str data)
+static void on_written(h2o_socket_t *sock, const char *err)
 {
-    const fl_http_config *config = &ws->loop->http->config;
-    wslay_event_context_ptr wslay = ws->h2o->ws_ctx;
-    struct wslay_event_msg msg = { .opcode = kind == FL_HTTP_WS_TEXT ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME,
-                                   .msg = (const uint8_t *)data.ptr,
-                                   .msg_length = data.len };
-    /* A message is queued behind a close only when both ends gave up already. */
-    if (ws->closing || ws->dropped)
-        return;
-    if (wslay_event_get_queued_msg_count(wslay) >= config->ws_max_queued ||
-        wslay_event_get_queued_msg_length(wslay) + data.len > config->ws_max_queued_bytes) {
-        atomic_fetch_add_explicit(&ws->loop->n_cut, 1, memory_order_relaxed);
-        fl_debug("http", "WebSocket of %s dropped: it does not read", ws->conn->peer);
-        drop(ws);
+    h2o_websocket_conn_t *h2o = sock->data;
+    fl_http_ws *ws = h2o->data;
+    free_batch(ws);
+    if (err != NULL) {
+        on_closed(ws);
         return;
     }
-    if (wslay_event_queue_msg(wslay, &msg) != 0 && !wslay_event_get_close_sent(wslay))
-        drop(ws);
     mark_dirty(ws);
 }
 
-static void run_send(fl_msg *m)
+/* Takes messages from the queue and writes them. */
+static void write_batch(fl_http_ws *ws)
 {
-    ws_msg *msg = FL_FROM(ws_msg, msg, m);
-    if (msg->ws->h2o != NULL)
-        queue_message(msg->ws, msg->kind, fl_shared_str(msg->data));
-    fl_shared_unref(msg->data);
-    fl_http_ws_unref(msg->ws);
-    free(msg);
+    h2o_iovec_t pieces[2 * MESSAGES_AT_ONCE];
+    size_t n = 0;
+    uint64_t taken = 0, at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
+    ws_batch *batch = malloc(sizeof(*batch));
+    if (batch == NULL) {
+        fl_error("http", "no memory to write to a WebSocket");
+        drop(ws);
+        return;
+    }
+    batch->n = 0;
+    pthread_mutex_lock(&ws->lock);
+    while (ws->count > 0 && batch->n < MESSAGES_AT_ONCE && taken < at_most) {
+        const ws_out *out = &ws->ring[ws->first++ & (ws->cap - 1)];
+        flamenco_str data = fl_shared_str(out->data);
+        unsigned char *head = batch->heads[batch->n];
+        pieces[n++] = h2o_iovec_init(head, write_head(head, out->kind, data.len));
+        if (data.len > 0)
+            pieces[n++] = h2o_iovec_init(data.ptr, data.len);
+        batch->data[batch->n++] = out->data;
+        taken += data.len;
+        --ws->count;
+    }
+    ws->bytes -= taken;
+    pthread_mutex_unlock(&ws->lock);
+    ws->batch = batch;
+    h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
+}
+
+/* What other threads have asked for since. */
+typedef struct ws_wish {
+    uint32_t count;
+    uint64_t bytes;
+    int overrun, close_asked;
+    uint32_t close_code;
+} ws_wish;
+
+static ws_wish read_wish(fl_http_ws *ws)
+{
+    pthread_mutex_lock(&ws->lock);
+    ws_wish wish = { ws->count, ws->bytes, ws->overrun, ws->close_asked, ws->close_code };
+    pthread_mutex_unlock(&ws->lock);
+    return wish;
 }
 
 static void begin_close(fl_http_ws *ws, uint32_t code)
 {
-    if (ws->h2o == NULL || ws->closing || ws->dropped)
+    if (ws->h2o == NULL || ws->closing || atomic_load(&ws->dropped))
         return;
     if (code == 0 || wslay_event_queue_close(ws->h2o->ws_ctx, (uint16_t)code, NULL, 0) != 0) {
         drop(ws);
         return;
     }
     ws->closing = 1;
-    ws->closing_since_us = fl_http_now_us();
-    mark_dirty(ws);
 }
 
-static void run_close(fl_msg *m)
+static void cut_slow(fl_http_ws *ws)
 {
-    ws_msg *msg = FL_FROM(ws_msg, msg, m);
-    begin_close(msg->ws, msg->kind);
-    fl_http_ws_unref(msg->ws);
-    free(msg);
+    atomic_fetch_add_explicit(&ws->loop->n_cut, 1, memory_order_relaxed);
+    fl_debug("http", "WebSocket of %s dropped: it does not read", ws->conn->peer);
+    drop(ws);
+}
+
+/* Writes what can be written now. ws may be freed by this. */
+static void flush_one(fl_http_ws *ws)
+{
+    const fl_http_config *config = &ws->loop->http->config;
+    ws_wish wish = read_wish(ws);
+    h2o_socket_t *sock = ws->h2o->sock;
+    if (atomic_load(&ws->dropped))
+        return;
+    /* Dropping closes the socket from the other side of the kernel: h2o reads the end, and calls. */
+    if (wish.overrun || (sock != NULL && h2o_socket_is_writing(sock) &&
+                         (wish.count > config->ws_max_queued || wish.bytes > config->ws_max_queued_bytes))) {
+        cut_slow(ws);
+        return;
+    }
+    if (wish.close_asked && wish.close_code == 0) {
+        drop(ws);
+        return;
+    }
+    if (wish.close_asked && ws->closing_since_us == 0)
+        ws->closing_since_us = fl_http_now_us();
+    if (ws->batch != NULL)
+        return; /* on_written comes back here */
+    if (wish.count == 0 && wish.close_asked)
+        begin_close(ws, wish.close_code);
+    /* Without a socket the 101 is still being written; or it is wslay that writes. Neither tells us when it is done. */
+    if (sock == NULL || h2o_socket_is_writing(sock))
+        fl_link_add(&ws->loop->stalled, &ws->dirty);
+    else if (wslay_event_want_write(ws->h2o->ws_ctx)) {
+        if (wish.count > 0 || (wish.close_asked && !ws->closing))
+            fl_link_add(&ws->loop->stalled, &ws->dirty);
+        h2o_websocket_proceed(ws->h2o);
+    } else if (wish.count > 0 && !ws->closing && !wslay_event_get_close_received(ws->h2o->ws_ctx))
+        write_batch(ws);
+    else
+        h2o_websocket_proceed(ws->h2o);
+}
+
+int fl_ws_flush(fl_loop *loop)
+{
+    int any = !fl_link_is_alone(&loop->dirty);
+    while (!fl_link_is_alone(&loop->dirty)) {
+        fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, loop->dirty.next);
+        fl_link_remove(&ws->dirty);
+        if (ws->h2o != NULL)
+            flush_one(ws);
+    }
+    return any;
+}
+
+void fl_ws_retry(fl_loop *loop)
+{
+    fl_link *at = loop->stalled.next;
+    while (at != &loop->stalled) {
+        fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, at);
+        at = at->next;
+        if (ws->h2o->sock != NULL && !h2o_socket_is_writing(ws->h2o->sock))
+            mark_dirty(ws);
+    }
+}
+
+static void run_wake(fl_msg *m)
+{
+    fl_http_ws *ws = FL_FROM(fl_http_ws, wake, m);
+    pthread_mutex_lock(&ws->lock);
+    ws->posted = 0;
+    pthread_mutex_unlock(&ws->lock);
+    if (ws->h2o != NULL)
+        mark_dirty(ws);
+    fl_http_ws_unref(ws);
 }
 
 void fl_ws_tick(fl_http_ws *ws, int64_t now_us)
 {
     int64_t silence_us = ws->loop->http->config.ws_silence_us;
-    if (ws->dropped)
+    if (atomic_load(&ws->dropped))
         return;
-    if ((ws->closing && now_us - ws->closing_since_us >= CLOSE_GRACE_US) ||
-        (!ws->closing && silence_us > 0 && now_us - ws->spoke_us >= silence_us)) {
+    if ((ws->closing_since_us != 0 && now_us - ws->closing_since_us >= CLOSE_GRACE_US) ||
+        (ws->closing_since_us == 0 && silence_us > 0 && now_us - ws->spoke_us >= silence_us)) {
         atomic_fetch_add_explicit(&ws->loop->n_cut, 1, memory_order_relaxed);
         drop(ws);
     }
@@ -180,7 +332,7 @@ void fl_ws_close_all(fl_loop *loop, uint32_t code)
     for (fl_link *at = loop->conns.next; at != &loop->conns; at = at->next) {
         fl_conn *conn = FL_FROM(fl_conn, link, at);
         if (conn->ws != NULL)
-            begin_close(conn->ws, code);
+            fl_http_ws_close(conn->ws, code);
     }
 }
 
@@ -211,7 +363,8 @@ static void begin_upgrade(fl_msg *msg)
     if (ws->callbacks->on_open != NULL)
         ws->callbacks->on_open(ws->ctx, ws);
     if (loop->phase >= FL_PHASE_STOP)
-        begin_close(ws, 1001);
+        fl_http_ws_close(ws, 1001);
+    mark_dirty(ws);
 }
 
 /* ---- From any thread ------------------------------------------------------------------------------------------- */
@@ -235,6 +388,10 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
         return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "WebSocket version 13 is needed");
     if ((ws = calloc(1, sizeof(*ws))) == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for a WebSocket");
+    if (pthread_mutex_init(&ws->lock, NULL) != 0) {
+        free(ws);
+        return flamenco_fail(err, FLAMENCO_E_NOMEM, "no mutex for a WebSocket");
+    }
     ws->refs = out != NULL ? 2 : 1; /* the loop's, given back behind on_close; the caller's */
     ws->loop = request->loop;
     ws->callbacks = callbacks;
@@ -253,33 +410,77 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
     return FLAMENCO_OK;
 }
 
-static int32_t post(fl_http_ws *ws, void (*run)(fl_msg *), uint32_t kind, flamenco_buf *data)
+/* With ws->lock held: has the loop look at the connection. */
+static void wake_loop(fl_http_ws *ws)
 {
-    ws_msg *msg;
-    if (atomic_load(&ws->closed) != 0)
-        return FLAMENCO_E_CANCELLED;
-    if (atomic_load(&ws->dropped) != 0)
-        return FLAMENCO_E_FULL;
-    if ((msg = calloc(1, sizeof(*msg))) == NULL)
-        return FLAMENCO_E_NOMEM;
-    msg->msg.run = run;
-    msg->ws = ws;
-    msg->kind = kind;
-    msg->data = data;
-    if (data != NULL)
-        fl_shared_ref(data);
+    if (ws->posted)
+        return;
+    ws->posted = 1;
+    ws->wake.run = run_wake;
     fl_http_ws_ref(ws);
-    fl_loop_post_one(ws->loop, &msg->msg);
+    fl_loop_post_one(ws->loop, &ws->wake);
+}
+
+static int grow(fl_http_ws *ws)
+{
+    uint32_t cap = ws->cap > 0 ? ws->cap * 2 : 8;
+    ws_out *ring = malloc(cap * sizeof(*ring));
+    if (ring == NULL)
+        return 0;
+    for (uint32_t i = 0; i < ws->count; ++i)
+        ring[i] = ws->ring[(ws->first + i) & (ws->cap - 1)];
+    free(ws->ring);
+    ws->ring = ring;
+    ws->cap = cap;
+    ws->first = 0;
+    return 1;
+}
+
+/* With ws->lock held. */
+static int32_t queue_message(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
+{
+    const fl_http_config *config = &ws->loop->http->config;
+    uint64_t len = fl_shared_str(data).len;
+    if (ws->overrun)
+        return FLAMENCO_E_FULL;
+    if (ws->close_asked)
+        return FLAMENCO_E_CANCELLED;
+    if (ws->count >= (uint64_t)config->ws_max_queued * BURST || ws->bytes + len > config->ws_max_queued_bytes * BURST) {
+        ws->overrun = 1;
+        clear_queue(ws);
+        wake_loop(ws);
+        return FLAMENCO_E_FULL;
+    }
+    if (ws->count == ws->cap && !grow(ws))
+        return FLAMENCO_E_NOMEM;
+    fl_shared_ref(data);
+    ws->ring[(ws->first + ws->count++) & (ws->cap - 1)] = (ws_out){ data, kind };
+    ws->bytes += len;
+    wake_loop(ws);
     return FLAMENCO_OK;
 }
 
 int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
 {
-    return post(ws, run_send, kind, data);
+    if (atomic_load(&ws->closed) != 0)
+        return FLAMENCO_E_CANCELLED;
+    if (atomic_load(&ws->dropped) != 0)
+        return FLAMENCO_E_FULL;
+    pthread_mutex_lock(&ws->lock);
+    int32_t rc = queue_message(ws, kind, data);
+    pthread_mutex_unlock(&ws->lock);
+    return rc;
 }
 
 void fl_http_ws_close(fl_http_ws *ws, uint32_t code)
 {
-    if (post(ws, run_close, code, NULL) == FLAMENCO_E_NOMEM)
-        fl_error("http", "no memory to close a WebSocket");
+    if (atomic_load(&ws->closed) != 0)
+        return;
+    pthread_mutex_lock(&ws->lock);
+    if (!ws->close_asked || code == 0) {
+        ws->close_asked = 1;
+        ws->close_code = code;
+        wake_loop(ws);
+    }
+    pthread_mutex_unlock(&ws->lock);
 }

@@ -254,6 +254,9 @@ struct flamenco_host {
     /* Closes nothing and stops everything: logs `reason`, then the manager stops itself with exit code 1. For a back end
      * that finds its data damaged or its lease lost. */
     void (*fail)(void *h, const char *reason);
+    /* Makes shared bytes of a copy of `text`, with one reference. Returns NULL when memory is exhausted. */
+    flamenco_buf *(*buf_make)(flamenco_str text);
+    flamenco_str (*buf_text)(const flamenco_buf *buf); /* valid as long as a reference is held */
 };
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */
