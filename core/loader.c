@@ -298,9 +298,10 @@ static int32_t set_member(struct flamenco *f, const char *member, const fl_insta
     return FLAMENCO_OK;
 }
 
-/* Gives the instance to every member that it serves. */
+/* Gives the instance to every member that it serves. A broadcaster's own pages come with it: without them nobody hears it. */
 static int32_t set_members(fl_loader *loader, const fl_instance *instance)
 {
+    int is_broadcaster = 0, has_routes = 0;
     for (size_t i = 0; i < loader->yaml->n_plugins; ++i) {
         const fl_plugin_entry *entry = &loader->yaml->plugins[i];
         if (!entry->enabled || (entry != instance->entry && entry->used != instance->entry))
@@ -309,7 +310,12 @@ static int32_t set_members(fl_loader *loader, const fl_instance *instance)
         int32_t rc = set_member(loader->f, entry->member->name, instance, table);
         if (rc != FLAMENCO_OK)
             return rc;
+        is_broadcaster |= strcmp(entry->member->name, "broadcaster") == 0;
+        has_routes |= strcmp(entry->member->name, "http_routes") == 0;
     }
+    const void *routes = fl_instance_table(instance, FLAMENCO_HTTP_ROUTES);
+    if (is_broadcaster && !has_routes && routes != NULL)
+        return set_member(loader->f, "http_routes", instance, routes);
     return FLAMENCO_OK;
 }
 
