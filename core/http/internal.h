@@ -20,6 +20,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/http/http.h"
+#include "core/http/outq.h"
 
 _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2, "written against the internals of h2o 2.2");
 
@@ -128,6 +129,7 @@ struct fl_http_request {
     /* The answer. */
     fl_http_reply reply;
     struct fl_http_ws *ws; /* upgrade */
+    struct fl_http_stream *stream; /* a reply without end */
     h2o_generator_t generator;
     uint64_t sent;
     struct fl_http_request *next_file; /* queue of the file threads */
@@ -151,6 +153,7 @@ struct fl_loop {
     int64_t retry_accept_us, log_accept_us, next_tick_us;
     fl_link conns, pending, held;
     fl_link dirty; /* WebSockets with messages to write */
+    fl_link streams, busy_streams; /* busy: with something to do */
     fl_link stalled; /* those that something else writes to just now */
     uint64_t next_serial;
 
@@ -255,5 +258,16 @@ void fl_ws_retry(fl_loop *loop);
 void fl_ws_close_all(fl_loop *loop, uint32_t code);
 void fl_ws_tick(struct fl_http_ws *ws, int64_t now_us);
 void fl_ws_forget_conn(struct fl_http_ws *ws);
+
+/* stream.c [loop] */
+int fl_stream_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_stream_end_all(fl_loop *loop);
+void fl_stream_tick(fl_loop *loop, int64_t now_us);
+void fl_stream_gone(struct fl_http_stream *stream); /* the other end was found closed */
+void fl_stream_disposed(struct fl_http_stream *stream); /* h2o let go of the request */
+
+/* answer.c [loop] */
+void fl_answer_add_headers(fl_http_request *request);
+int32_t fl_answer_copy(fl_http_request *request, const fl_http_reply *reply);
 
 #endif

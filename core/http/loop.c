@@ -63,7 +63,7 @@ static int empty_inbox(fl_loop *loop)
         loop->first = loop->last = NULL;
         pthread_mutex_unlock(&loop->lock);
         /* Writing to WebSockets may call back, and callbacks may post. */
-        if (msg == NULL && !fl_ws_flush(loop))
+        if (msg == NULL && !(fl_ws_flush(loop) | fl_stream_flush(loop)))
             return any;
         any = 1;
         while (msg != NULL) {
@@ -134,8 +134,10 @@ static void enter_phase(fl_loop *loop, int phase)
         h2o_context_request_shutdown(&loop->context);
         fl_watchdog_close_idle(loop);
     }
-    if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP)
+    if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP) {
         fl_ws_close_all(loop, 1001);
+        fl_stream_end_all(loop);
+    }
     if (phase >= FL_PHASE_CUT) {
         log_pending(loop);
         for (fl_link *link = loop->conns.next; link != &loop->conns; link = link->next)
@@ -158,6 +160,7 @@ static int after_run(fl_loop *loop)
         loop->next_tick_us = now + loop->http->tick_us;
         fl_watchdog_tick(loop, now);
         fl_hold_check(loop);
+        fl_stream_tick(loop, now);
         if (loop->phase >= FL_PHASE_DRAIN)
             fl_watchdog_close_idle(loop);
     }
@@ -269,6 +272,8 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->held);
     fl_link_init(&loop->dirty);
     fl_link_init(&loop->stalled);
+    fl_link_init(&loop->streams);
+    fl_link_init(&loop->busy_streams);
     return FLAMENCO_OK;
 }
 

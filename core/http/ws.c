@@ -13,15 +13,6 @@
 #define CODE_BROKEN 1006
 #define MESSAGES_AT_ONCE 64u /* in one write: two pieces each, far below IOV_MAX */
 #define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
-/* A burst may be queued faster than the loop comes round; only what waits behind a blocked socket counts for the bounds of
- * the configuration. This many times as much is too much in any case. */
-#define BURST 8u
-
-typedef struct ws_out {
-    flamenco_buf *data; /* one reference */
-    uint32_t kind;
-} ws_out;
-
 /* Messages that are being written. */
 typedef struct ws_batch {
     size_t n;
@@ -45,13 +36,9 @@ struct fl_http_ws {
     fl_link dirty; /* [loop] in loop->dirty or loop->stalled */
     ws_batch *batch; /* [loop] NULL: nothing is being written here */
 
-    pthread_mutex_t lock; /* of the members below */
+    fl_outq out; /* its lock is that of the members below, too */
     fl_msg wake;
     int posted; /* wake is on its way, with one reference */
-    ws_out *ring;
-    uint32_t cap, first, count; /* cap: a power of two */
-    uint64_t bytes; /* queued, those being written not counted */
-    int overrun;
     int close_asked;
     uint32_t close_code;
 };
@@ -61,20 +48,11 @@ void fl_http_ws_ref(fl_http_ws *ws)
     atomic_fetch_add(&ws->refs, 1);
 }
 
-static void clear_queue(fl_http_ws *ws)
-{
-    for (; ws->count > 0; --ws->count)
-        fl_shared_unref(ws->ring[ws->first++ & (ws->cap - 1)].data);
-    ws->bytes = 0;
-}
-
 void fl_http_ws_unref(fl_http_ws *ws)
 {
     if (ws == NULL || atomic_fetch_sub(&ws->refs, 1) != 1)
         return;
-    clear_queue(ws);
-    free(ws->ring);
-    pthread_mutex_destroy(&ws->lock);
+    fl_outq_fini(&ws->out);
     free(ws);
 }
 
@@ -113,9 +91,9 @@ static void on_closed(fl_http_ws *ws)
     atomic_fetch_sub_explicit(&ws->loop->n_ws, 1, memory_order_relaxed);
     h2o_websocket_close(h2o); /* closes the socket, which frees the fl_conn and makes it forgotten */
     free_batch(ws);
-    pthread_mutex_lock(&ws->lock);
-    clear_queue(ws);
-    pthread_mutex_unlock(&ws->lock);
+    pthread_mutex_lock(&ws->out.lock);
+    fl_outq_clear(&ws->out);
+    pthread_mutex_unlock(&ws->out.lock);
     ws->callbacks->on_close(ws->ctx, ws, ws->code);
     fl_http_ws_unref(ws);
 }
@@ -192,20 +170,18 @@ static void write_batch(fl_http_ws *ws)
         return;
     }
     batch->n = 0;
-    pthread_mutex_lock(&ws->lock);
-    while (ws->count > 0 && batch->n < MESSAGES_AT_ONCE && taken < at_most) {
-        const ws_out *out = &ws->ring[ws->first++ & (ws->cap - 1)];
-        flamenco_str data = fl_shared_str(out->data);
+    pthread_mutex_lock(&ws->out.lock);
+    while (ws->out.count > 0 && batch->n < MESSAGES_AT_ONCE && taken < at_most) {
+        fl_out one = fl_outq_pop(&ws->out);
+        flamenco_str data = fl_shared_str(one.data);
         unsigned char *head = batch->heads[batch->n];
-        pieces[n++] = h2o_iovec_init(head, write_head(head, out->kind, data.len));
+        pieces[n++] = h2o_iovec_init(head, write_head(head, one.kind, data.len));
         if (data.len > 0)
             pieces[n++] = h2o_iovec_init(data.ptr, data.len);
-        batch->data[batch->n++] = out->data;
+        batch->data[batch->n++] = one.data;
         taken += data.len;
-        --ws->count;
     }
-    ws->bytes -= taken;
-    pthread_mutex_unlock(&ws->lock);
+    pthread_mutex_unlock(&ws->out.lock);
     ws->batch = batch;
     h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
 }
@@ -220,9 +196,9 @@ typedef struct ws_wish {
 
 static ws_wish read_wish(fl_http_ws *ws)
 {
-    pthread_mutex_lock(&ws->lock);
-    ws_wish wish = { ws->count, ws->bytes, ws->overrun, ws->close_asked, ws->close_code };
-    pthread_mutex_unlock(&ws->lock);
+    pthread_mutex_lock(&ws->out.lock);
+    ws_wish wish = { ws->out.count, ws->out.bytes, ws->out.overrun, ws->close_asked, ws->close_code };
+    pthread_mutex_unlock(&ws->out.lock);
     return wish;
 }
 
@@ -307,9 +283,9 @@ void fl_ws_retry(fl_loop *loop)
 static void run_wake(fl_msg *m)
 {
     fl_http_ws *ws = FL_FROM(fl_http_ws, wake, m);
-    pthread_mutex_lock(&ws->lock);
+    pthread_mutex_lock(&ws->out.lock);
     ws->posted = 0;
-    pthread_mutex_unlock(&ws->lock);
+    pthread_mutex_unlock(&ws->out.lock);
     if (ws->h2o != NULL)
         mark_dirty(ws);
     fl_http_ws_unref(ws);
@@ -388,7 +364,7 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
         return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "WebSocket version 13 is needed");
     if ((ws = calloc(1, sizeof(*ws))) == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for a WebSocket");
-    if (pthread_mutex_init(&ws->lock, NULL) != 0) {
+    if (fl_outq_init(&ws->out) != FLAMENCO_OK) {
         free(ws);
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no mutex for a WebSocket");
     }
@@ -421,54 +397,17 @@ static void wake_loop(fl_http_ws *ws)
     fl_loop_post_one(ws->loop, &ws->wake);
 }
 
-static int grow(fl_http_ws *ws)
-{
-    uint32_t cap = ws->cap > 0 ? ws->cap * 2 : 8;
-    ws_out *ring = malloc(cap * sizeof(*ring));
-    if (ring == NULL)
-        return 0;
-    for (uint32_t i = 0; i < ws->count; ++i)
-        ring[i] = ws->ring[(ws->first + i) & (ws->cap - 1)];
-    free(ws->ring);
-    ws->ring = ring;
-    ws->cap = cap;
-    ws->first = 0;
-    return 1;
-}
-
-/* With ws->lock held. */
-static int32_t queue_message(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
-{
-    const fl_http_config *config = &ws->loop->http->config;
-    uint64_t len = fl_shared_str(data).len;
-    if (ws->overrun)
-        return FLAMENCO_E_FULL;
-    if (ws->close_asked)
-        return FLAMENCO_E_CANCELLED;
-    if (ws->count >= (uint64_t)config->ws_max_queued * BURST || ws->bytes + len > config->ws_max_queued_bytes * BURST) {
-        ws->overrun = 1;
-        clear_queue(ws);
-        wake_loop(ws);
-        return FLAMENCO_E_FULL;
-    }
-    if (ws->count == ws->cap && !grow(ws))
-        return FLAMENCO_E_NOMEM;
-    fl_shared_ref(data);
-    ws->ring[(ws->first + ws->count++) & (ws->cap - 1)] = (ws_out){ data, kind };
-    ws->bytes += len;
-    wake_loop(ws);
-    return FLAMENCO_OK;
-}
-
 int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
 {
     if (atomic_load(&ws->closed) != 0)
         return FLAMENCO_E_CANCELLED;
     if (atomic_load(&ws->dropped) != 0)
         return FLAMENCO_E_FULL;
-    pthread_mutex_lock(&ws->lock);
-    int32_t rc = queue_message(ws, kind, data);
-    pthread_mutex_unlock(&ws->lock);
+    pthread_mutex_lock(&ws->out.lock);
+    int32_t rc = ws->close_asked ? FLAMENCO_E_CANCELLED : fl_outq_push(&ws->out, &ws->loop->http->config, kind, data);
+    if (rc == FLAMENCO_OK || rc == FLAMENCO_E_FULL)
+        wake_loop(ws);
+    pthread_mutex_unlock(&ws->out.lock);
     return rc;
 }
 
@@ -476,11 +415,11 @@ void fl_http_ws_close(fl_http_ws *ws, uint32_t code)
 {
     if (atomic_load(&ws->closed) != 0)
         return;
-    pthread_mutex_lock(&ws->lock);
+    pthread_mutex_lock(&ws->out.lock);
     if (!ws->close_asked || code == 0) {
         ws->close_asked = 1;
         ws->close_code = code;
         wake_loop(ws);
     }
-    pthread_mutex_unlock(&ws->lock);
+    pthread_mutex_unlock(&ws->out.lock);
 }

@@ -250,7 +250,7 @@ def test_rooms_and_names(live, lane):
     worker.complete(task)
     tag = live.api.ok("POST", "/worker-mgt/tags", json={"name": f"tag of {lane}"})
     live.api.ok("DELETE", f"/worker-mgt/tag/{tag['id']}", 204)
-    got = {kind: [e for e in page.sync() if e[0] != "/status"] for kind, page in pages.items()}
+    got = {kind: page.sync() for kind, page in pages.items()}
     for page in pages.values():
         page.close()
     assert {name for name, _ in got["allJobs"]} == {"/jobs"}
@@ -267,7 +267,7 @@ def test_rooms_and_names(live, lane):
 
 def test_farm_status_comes_unasked(make_farm):
     farm = make_farm(live=True)
-    with SocketIo(farm.port) as page:
+    with SocketIo(farm.port, statuses=True) as page:
         farm.worker()
         assert page.wait(lambda e: e == ("/status", {"status": "idle"}))
 

@@ -391,3 +391,29 @@ const char *fl_http_reason(int32_t status)
     (void)status;
     return "";
 }
+
+int32_t fl_http_stream_begin(fl_http_request *request, const fl_http_stream_config *config, fl_http_stream **out,
+                             flamenco_error *err)
+{
+    (void)request;
+    (void)config;
+    (void)out;
+    return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "there is no network here");
+}
+
+int32_t fl_http_stream_send(fl_http_stream *stream, flamenco_buf *data)
+{
+    (void)stream;
+    (void)data;
+    return FLAMENCO_E_CANCELLED;
+}
+
+void fl_http_stream_end(fl_http_stream *stream)
+{
+    (void)stream;
+}
+
+void fl_http_stream_unref(fl_http_stream *stream)
+{
+    (void)stream;
+}

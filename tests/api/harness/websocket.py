@@ -113,7 +113,8 @@ class WebSocket:
 class SocketIo(WebSocket):
     """Socket.IO as the official web app's client speaks it; eio=4 for that of today."""
 
-    def __init__(self, port, eio=3, query="", headers=()):
+    def __init__(self, port, eio=3, query="", headers=(), statuses=False):
+        self.statuses = statuses # the farm's status changes whenever it likes: only for who asks for it
         super().__init__(port, f"/socket.io/?EIO={eio}&transport=websocket{query}", headers)
         assert self.status == 101, self.status
         self.opening = json.loads(self.read()[1:])
@@ -121,6 +122,12 @@ class SocketIo(WebSocket):
             self.send("40")
         self.hello = self.read()
         self.acks = 0
+
+    def read(self):
+        while True:
+            text = super().read()
+            if self.statuses or not text.startswith('42["/status"'):
+                return text
 
     def say(self, payload, ack=True, name="/subscription"):
         """Sends an event; gives the text of its acknowledgement. Events that come before it are kept."""
