@@ -55,6 +55,13 @@ int32_t fl_schedule_task(fl_call *call, const api_schedule_task_in *in);
 int32_t fl_task_update(fl_call *call, const api_task_update_in *in);
 int32_t fl_may_worker_run(fl_call *call, const api_may_worker_run_in *in);
 
+/* last_rendered.c */
+int32_t fl_task_output_produced(fl_call *call, const api_task_output_produced_in *in);
+int32_t fl_finish_task_output_produced(fl_call *call, const api_task_output_produced_in *in);
+int32_t fl_fetch_job_last_rendered_info(fl_call *call, const api_fetch_job_last_rendered_info_in *in);
+int32_t fl_fetch_global_last_rendered_info(fl_call *call, const api_fetch_global_last_rendered_info_in *in);
+int32_t fl_finish_fetch_global_last_rendered_info(fl_call *call, const api_fetch_global_last_rendered_info_in *in);
+
 /* worker_mgt.c */
 int32_t fl_fetch_workers(fl_call *call, const api_fetch_workers_in *in);
 int32_t fl_fetch_worker(fl_call *call, const api_fetch_worker_in *in);
