@@ -9,9 +9,7 @@ NOT_YET = {
     "checkSharedStoragePath", "findBlenderExePath", "checkBlenderExePath", "saveSetupAssistantConfig",
     "getConfigurationFile", "updateConfigurationFile",
     # jobs
-    "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo", "fetchJobLastRenderedInfo", "fetchGlobalLastRenderedInfo",
-    # worker
-    "taskOutputProduced",
+    "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo",
     # shaman
     "shamanCheckoutRequirements", "shamanCheckout", "shamanFileStoreCheck", "shamanFileStore",
 }
