@@ -66,7 +66,7 @@ static void fill_row(uint8_t *row, uint32_t y, uint32_t width, uint32_t height, 
         uint32_t all = channels + ((flags & PNG_TRANSPARENT) != 0 && type != PNG_COLOR_TYPE_PALETTE ? 1 : 0);
         uint8_t *at = row + (size_t)x * all * (uint32_t)(depth / 8);
         for (uint32_t c = 0; c < all; ++c) {
-            uint8_t value = c < channels ? rgb[c] : (uint8_t)(x * 255 / (width - 1));
+            uint8_t value = (uint8_t)(c < channels ? rgb[c] : x * 255 / (width - 1));
             for (int b = 0; b < depth / 8; ++b)
                 *at++ = value; /* 16 bits: 257 times as much */
         }
