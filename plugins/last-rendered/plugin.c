@@ -100,7 +100,8 @@ static int32_t info(void *ctx, flamenco_cx *cx, const flamenco_uuid *job, flamen
     char *base = self->host->cx_alloc(cx, base_len + 1);
     if (base == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for a path");
-    memcpy(base, path, base_len);
+    path[base_len] = '\0';
+    memcpy(base, path, base_len + 1);
     *base_out = (flamenco_str){ base, base_len };
     return FLAMENCO_OK;
 }

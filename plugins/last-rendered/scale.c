@@ -144,7 +144,8 @@ static void add_to(fl_lr_scaler *s, uint32_t y_out)
 
 static uint8_t to_byte(float value)
 {
-    return value <= 0.0f ? 0 : value >= 255.0f ? 255 : (uint8_t)(value + 0.5f);
+    float up = value + 0.5f; /* the cast cuts off */
+    return up < 1.0f ? 0 : up >= 255.0f ? 255 : (uint8_t)up;
 }
 
 static int32_t give_row(fl_lr_scaler *s, flamenco_error *err)

@@ -127,7 +127,7 @@ static int32_t pump(chain *c, fl_lr_reader *reader, const fl_lr_limits *limits, 
 /* Completes the files and gives them their names, large to small. */
 static void publish(chain *c)
 {
-    for (uint32_t i = 0; i < c->writable; ++i) {
+    for (uint32_t i = 0; i < FL_LR_SIZES && i < c->writable; ++i) {
         stage *s = &c->stages[i];
         int32_t rc = fl_lr_writer_end(s->writer, c->write_err);
         int closed = close(s->fd);
