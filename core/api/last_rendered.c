@@ -7,7 +7,6 @@
 #include "core/api/worker_events.h"
 #include "core/base/buf.h"
 #include "core/base/str.h"
-#include "core/base/uuid.h"
 
 static int is_off(const fl_call *call)
 {
@@ -16,16 +15,13 @@ static int is_off(const fl_call *call)
 
 /* ---- An image comes in ------------------------------------------------------------------------------------------------ */
 
-/* There is no check of the task's id: what is no UUID is no task. */
 static int32_t find_job(fl_call *call, flamenco_str task_id, flamenco_job *job)
 {
     flamenco_uuid uuid;
     flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
-    int32_t rc = fl_uuid_parse(task_id, &uuid);
+    int32_t rc = fl_call_uuid(call, "the task id", task_id, &uuid);
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_task_find(&call->f->persist, &call->cx->pub, &uuid, &task, call->err);
-    else
-        rc = FLAMENCO_E_NOT_FOUND;
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_job_get_key(&call->f->persist, &call->cx->pub, task.job_key, job, call->err);
     return rc;

@@ -172,10 +172,10 @@ def test_validation(scene, data, mime):
     assert_error(scene.send(data, mime), 400)
 
 
-@pytest.mark.parametrize("task", [UNKNOWN, "not-a-uuid", "0b7c"])
-def test_unknown_task(scene, task):
+@pytest.mark.parametrize("task, status", [(UNKNOWN, 404), ("not-a-uuid", 400), ("0b7c", 400)])
+def test_unknown_task(scene, task, status):
     reply = scene.worker.api.post(f"/worker/task/{task}/output-produced", data=b"x", headers={"Content-Type": "image/png"})
-    assert task in assert_error(reply, 404)
+    assert_error(reply, status)
 
 
 def test_credentials_come_first(farm, scene):
