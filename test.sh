@@ -16,6 +16,7 @@ usage: ./test.sh [options] [PART...]
 Installs the Debian packages that are missing and runs every test, or the parts that are named:
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
+  schema                a minute of schemathesis, which calls every operation with valid and broken input
   plugin script         examples/plugin, built against an installation and loaded; run.sh itself
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
@@ -27,7 +28,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm plugin script asan tsan tidy)
+all_parts=(shell format unit api farm schema plugin script asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -38,7 +39,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | plugin | script | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | schema | plugin | script | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -117,7 +118,7 @@ meson_tests()
 black_box()
 {
     local folder=$1 suite counts report="$scratch/pytest.xml"
-    for suite in tests/api tests/farm_sim; do
+    for suite in tests/api tests/faults tests/farm_sim; do
         rm -f "$report"
         FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" "$suite"
         counts=$(python3 tools/setup/count_results.py junit "$report")
@@ -273,6 +274,24 @@ run_farm()
     farm_runs "$root/build-test" "normal build" "--frame-time 50ms --time-scale 0.05" "--tasks 5000" \
         "--duration 30s --disturb-rate 4 --cut-rate 0.02"
     check "the benchmarks run, with tiny sizes" tests/bench/run --quick --build "$root/build-test"
+}
+
+# Packages from PyPI, which Debian does not have, into a folder of their own; made anew when the list has changed.
+python_packages()
+{
+    local folder=$1 list=$2
+    cmp -s "$list" "$folder/requirements.txt" && return 0
+    rm -rf "$folder"
+    python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$list" &&
+        cp "$list" "$folder/requirements.txt"
+}
+
+run_schema()
+{
+    build_test || return 1
+    with_lock python_packages "$root/build-schemathesis" tests/schema/requirements.txt || return 1
+    check "every reply is as the OpenAPI document says" tests/schema/run --build "$root/build-test" \
+        --schemathesis "$root/build-schemathesis/bin/schemathesis"
 }
 
 run_plugin()
