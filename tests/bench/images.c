@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 {
     static const uint32_t sizes[][2] = { { 1920, 1080 }, { 3840, 2160 } };
     double seconds = argc > 1 ? atof(argv[1]) : 2;
-    char dir[] = "/tmp/bench-images-XXXXXX";
+    char dir[] = "bench-images-XXXXXX";
     int dir_fd = mkdtemp(dir) != NULL ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (dir_fd < 0) {
         perror(dir);
