@@ -20,6 +20,7 @@
 #include "core/lifecycle.h"
 #include "core/options.h"
 #include "core/places.h"
+#include "core/step.h"
 #include "core/version.h"
 
 #define LISTEN_FDS_ENV "FLAMENCO_LISTEN_FDS" /* listening sockets handed over by execve, "3,4" */
@@ -169,35 +170,53 @@ static uint32_t wait_for_end(struct flamenco *f, const sigset_t *signals)
     return wanted;
 }
 
-/* While the manager stops: a second signal, or too long a time, ends the process at once. */
+/* What goes on beside a stop. */
+typedef struct stop_watch {
+    uint32_t stopped; /* atomic */
+    uint32_t may_restart; /* atomic: it is to start anew, and nobody has asked it to end since */
+} stop_watch;
+
+/* While the manager stops: a second signal, or too long a time, ends the process at once. A signal that comes while it is
+ * about to start anew is the first one. */
 static void *watch_stop(void *arg)
 {
     sigset_t set;
-    const uint32_t *stopped = arg;
+    stop_watch *watch = arg;
+    int64_t until_us = fl_monotonic_us() + STOP_AT_MOST_S * INT64_C(1000000);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR1);
-    struct timespec limit = { .tv_sec = STOP_AT_MOST_S };
-    int signal = sigtimedwait(&set, NULL, &limit);
-    if (__atomic_load_n(stopped, __ATOMIC_ACQUIRE))
-        return NULL;
+    int signal;
+    for (;;) {
+        int64_t left_us = until_us - fl_monotonic_us();
+        struct timespec limit = { .tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000 };
+        signal = left_us > 0 ? sigtimedwait(&set, NULL, &limit) : -1;
+        if (__atomic_load_n(&watch->stopped, __ATOMIC_ACQUIRE))
+            return NULL;
+        if (left_us <= 0 || (signal > 0 && !__atomic_exchange_n(&watch->may_restart, 0, __ATOMIC_ACQ_REL)))
+            break;
+        if (signal > 0)
+            fl_info("manager", "stopping instead of restarting");
+    }
     fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost"
                                    : "leaving at once, nothing acknowledged is lost");
     _exit(1);
 }
 
-static size_t stop_watched(fl_run *run, int restarting, int *fds)
+/* *restarting becomes 0 when it is to end after all. */
+static size_t stop_watched(fl_run *run, int *restarting, int *fds)
 {
     pthread_t thread;
-    uint32_t stopped = 0;
-    int watched = pthread_create(&thread, NULL, watch_stop, &stopped) == 0;
-    size_t n = fl_run_stop(run, restarting, fds, FDS_MAX);
-    __atomic_store_n(&stopped, 1, __ATOMIC_RELEASE);
+    stop_watch watch = { .may_restart = *restarting != 0 };
+    int watched = pthread_create(&thread, NULL, watch_stop, &watch) == 0;
+    size_t n = fl_run_stop(run, *restarting, fds, FDS_MAX);
+    __atomic_store_n(&watch.stopped, 1, __ATOMIC_RELEASE);
     if (watched) {
         pthread_kill(thread, SIGUSR1);
         pthread_join(thread, NULL);
     }
+    *restarting = (int)__atomic_load_n(&watch.may_restart, __ATOMIC_ACQUIRE);
     return n;
 }
 
@@ -219,16 +238,18 @@ static int run_manager(program *p, const sigset_t *signals)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     int fds[FDS_MAX];
+    int restarting = 0;
     fl_run *run = &p->run;
     if (fl_run_start(run, p->inherited, p->n_inherited, &err) != FLAMENCO_OK) {
         fl_error("manager", "cannot start: %s", err.text);
-        stop_watched(run, 0, fds);
+        stop_watched(run, &restarting, fds);
         return 1;
     }
     fl_info("manager", "ready");
     uint32_t wanted = wait_for_end(&run->f, signals);
-    size_t n = stop_watched(run, wanted == FL_WANT_RESTART, fds);
-    if (wanted == FL_WANT_RESTART) {
+    restarting = wanted == FL_WANT_RESTART;
+    size_t n = stop_watched(run, &restarting, fds);
+    if (restarting) {
         restart_in_place(p, fds, n);
         return 1;
     }

@@ -374,7 +374,7 @@ static int32_t replace(fl_config *config, snapshot *s, int64_t now_us, uint32_t 
     return rc;
 }
 
-int32_t fl_config_put(fl_config *config, flamenco_str body, int64_t now_us, flamenco_error *err)
+int32_t fl_config_put(fl_config *config, const struct json_t *body, int64_t now_us, flamenco_error *err)
 {
     snapshot *s = snapshot_create();
     if (s == NULL)
@@ -417,6 +417,11 @@ int32_t fl_config_write(fl_config *config, int64_t now_us, flamenco_error *err)
     pthread_mutex_unlock(&config->io);
     fl_config_unref(now);
     return rc;
+}
+
+flamenco_str fl_config_executable_dir(const fl_config *config)
+{
+    return config->executable_dir;
 }
 
 /* ---- Texts that last ---- */
