@@ -211,7 +211,7 @@ static int32_t make_origins(fl_run *run, const flamenco_str *urls, size_t n)
     return FLAMENCO_OK;
 }
 
-static int32_t listen_http(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
+static int32_t listen_http(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
     fl_http_config config;
@@ -224,8 +224,10 @@ static int32_t listen_http(fl_run *run, const int *inherited, size_t n_inherited
     fill_http_config(run, &config);
     config.listen = &address.ptr;
     config.n_listen = 1;
-    config.inherited = inherited;
-    config.n_inherited = n_inherited;
+    config.inherited = inherited->listen;
+    config.n_inherited = inherited->n_listen;
+    config.adopted = inherited->connections;
+    config.n_adopted = inherited->n_connections;
     const char *scheme = config.tls_cert != NULL ? "https" : "http";
     /* Before the first request comes in, since every reply looks at the origins. */
     size_t n = fl_own_urls(run->arena, address, scheme, urls, URLS_MAX);
@@ -264,7 +266,7 @@ static void announce(struct flamenco *f, const char *type)
         fl_batch_unref(batch);
 }
 
-int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
+int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
     int32_t rc = fl_loader_start_member(f->loader, "clock", err);
@@ -289,7 +291,7 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
     fl_purge_remains(f);
     rc = fl_periodic_start(f, &run->periodic, err);
     if (rc == FLAMENCO_OK)
-        rc = listen_http(run, inherited, n_inherited, err);
+        rc = listen_http(run, inherited, err);
     if (rc == FLAMENCO_OK)
         announce(f, "manager-startup");
     return rc;
@@ -318,8 +320,10 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     fl_budget_expire(f->reply_budget, 0, 1);
     fl_budget_expire(f->compile_budget, 0, 1);
     sleep_us(ANNOUNCE_WAIT_US);
-    if (restarting)
+    if (restarting) {
         n = fl_http_listen_fds(f->http, fds, cap);
+        fl_http_keep_connections(f->http);
+    }
     fl_http_drain(f->http);
     int64_t wait_us = restarting ? SECOND_US : 20 * SECOND_US;
     if (fl_http_stop(f->http, fl_monotonic_us() + wait_us, &err) != FLAMENCO_OK) {
@@ -358,6 +362,11 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
     if (f->loader != NULL)
         fl_loader_stop(f->loader, fl_monotonic_us() + 5 * SECOND_US);
     return n;
+}
+
+size_t fl_run_kept(fl_run *run, const int **fds_out)
+{
+    return run->f.http != NULL ? fl_http_kept(run->f.http, fds_out) : 0;
 }
 
 void fl_run_destroy(fl_run *run)

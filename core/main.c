@@ -4,14 +4,17 @@
  * starts it anew in place when that is asked for.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +27,7 @@
 #include "core/version.h"
 
 #define LISTEN_FDS_ENV "FLAMENCO_LISTEN_FDS" /* listening sockets handed over by execve, "3,4" */
+#define CONNECTIONS_ENV "FLAMENCO_CONNECTIONS" /* a file in memory with the descriptors of connections, as ints */
 #define FDS_MAX 16
 #define STOP_AT_MOST_S 30
 
@@ -69,6 +73,26 @@ static size_t read_listen_fds(int *fds)
     return n;
 }
 
+/* Reads the list of connections that restart_in_place wrote. *out is NULL when there is none. */
+static size_t read_connections(int **out)
+{
+    const char *text = getenv(CONNECTIONS_ENV);
+    struct stat st;
+    size_t n = 0;
+    int file = text != NULL ? (int)strtol(text, NULL, 10) : -1;
+    *out = NULL;
+    if (file >= 3 && fstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+        *out = malloc((size_t)st.st_size);
+    if (*out != NULL) {
+        ssize_t got = pread(file, *out, (size_t)st.st_size, 0);
+        n = got > 0 ? (size_t)got / sizeof(**out) : 0;
+    }
+    if (file >= 3)
+        close(file);
+    unsetenv(CONNECTIONS_ENV);
+    return n;
+}
+
 /* What stands between the command line and a run. */
 typedef struct program {
     fl_options options;
@@ -76,8 +100,9 @@ typedef struct program {
     fl_config_problems problems;
     fl_run run;
     char **argv;
-    int inherited[FDS_MAX];
-    size_t n_inherited;
+    int listen_fds[FDS_MAX];
+    int *connections;
+    fl_inherited inherited; /* the two above */
 } program;
 
 /* Reads both files. What the second one lacks or has wrong does not keep the first one's plugins from being looked at, so
@@ -220,7 +245,24 @@ static size_t stop_watched(fl_run *run, int *restarting, int *fds)
     return n;
 }
 
-/* Becomes the program anew, with the same process id and the same listening sockets. Returns only on failure. */
+/* Leaves the connections that are to go on to the new image. Without memory for the list they end with this one. */
+static void hand_connections_on(const int *fds, size_t n)
+{
+    char text[16];
+    int file = n > 0 ? memfd_create("connections", 0) : -1;
+    if (file < 0)
+        return;
+    if (write(file, fds, n * sizeof(*fds)) != (ssize_t)(n * sizeof(*fds))) {
+        close(file);
+        return;
+    }
+    for (size_t i = 0; i < n; ++i)
+        fcntl(fds[i], F_SETFD, 0);
+    snprintf(text, sizeof(text), "%d", file);
+    setenv(CONNECTIONS_ENV, text, 1);
+}
+
+/* Becomes the program anew, with the same process id, listening sockets and connections. Returns only on failure. */
 static void restart_in_place(program *p, const int *fds, size_t n)
 {
     char text[FDS_MAX * 8] = "";
@@ -228,7 +270,10 @@ static void restart_in_place(program *p, const int *fds, size_t n)
         size_t used = strlen(text);
         snprintf(text + used, sizeof(text) - used, "%s%d", i > 0 ? "," : "", fds[i]);
     }
+    const int *connections = NULL;
+    size_t n_connections = fl_run_kept(&p->run, &connections);
     setenv(LISTEN_FDS_ENV, text, 1);
+    hand_connections_on(connections, n_connections);
     /* Signals stay blocked: one that comes now waits for the new program, instead of ending it before it can listen. */
     execv(p->places.program, p->argv);
     fl_error("manager", "cannot start %s anew: %s", p->places.program, strerror(errno));
@@ -240,7 +285,7 @@ static int run_manager(program *p, const sigset_t *signals)
     int fds[FDS_MAX];
     int restarting = 0;
     fl_run *run = &p->run;
-    if (fl_run_start(run, p->inherited, p->n_inherited, &err) != FLAMENCO_OK) {
+    if (fl_run_start(run, &p->inherited, &err) != FLAMENCO_OK) {
         fl_error("manager", "cannot start: %s", err.text);
         stop_watched(run, &restarting, fds);
         return 1;
@@ -320,8 +365,11 @@ int main(int argc, char **argv)
             FLAMENCO_ABI_MINOR);
     block_signals(&signals);
     raise_file_limit();
-    p.n_inherited = read_listen_fds(p.inherited);
-    if (p.n_inherited > 0)
+    p.inherited.n_listen = read_listen_fds(p.listen_fds);
+    p.inherited.n_connections = read_connections(&p.connections);
+    p.inherited.listen = p.listen_fds;
+    p.inherited.connections = p.connections;
+    if (p.inherited.n_listen > 0)
         p.options.setup_assistant = 0; /* it was meant for the first start, and this is a restart in place */
     int code = run_program(&p, &signals);
     fl_config *config = p.run.f.config; /* outlives the plugins, which read it */
@@ -329,5 +377,6 @@ int main(int argc, char **argv)
     fl_config_close(config);
     fl_manager_yaml_destroy(p.run.yaml);
     fl_config_problems_fini(&p.problems);
+    free(p.connections);
     return code;
 }
