@@ -36,9 +36,8 @@
 
 void fl_manager_fail(struct flamenco *f, const char *reason)
 {
-    uint32_t nothing = FL_WANT_NOTHING;
     uint64_t one = 1;
-    if (!__atomic_compare_exchange_n(&f->wanted, &nothing, FL_WANT_FAIL, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_exchange_n(&f->wanted, FL_WANT_FAIL, __ATOMIC_ACQ_REL) == FL_WANT_FAIL)
         return;
     fl_error("manager", "stopping: %s", reason);
     if (write(f->wake_fd, &one, sizeof(one)) < 0)

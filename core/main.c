@@ -20,6 +20,7 @@
 
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/child.h"
 #include "core/lifecycle.h"
 #include "core/options.h"
 #include "core/places.h"
@@ -30,6 +31,7 @@
 #define CONNECTIONS_ENV "FLAMENCO_CONNECTIONS" /* a file in memory with the descriptors of connections, as ints */
 #define FDS_MAX 16
 #define STOP_AT_MOST_S 30
+#define CHECK_AT_MOST_US INT64_C(30000000)
 
 static void block_signals(sigset_t *set)
 {
@@ -279,6 +281,47 @@ static void restart_in_place(program *p, const int *fds, size_t n)
     fl_error("manager", "cannot start %s anew: %s", p->places.program, strerror(errno));
 }
 
+/* Looks whether the program could start anew at all, by letting it check the configuration: a manager that is up must not go
+ * down over a typing error. It serves meanwhile. */
+static int may_restart(program *p)
+{
+    size_t n = 0, given = 0;
+    int status = 0;
+    fl_buf nothing = { 0 };
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    fl_child_options options = { .deadline_us = fl_monotonic_us() + CHECK_AT_MOST_US, .own_output = 1 };
+    while (p->argv[given] != NULL)
+        ++given;
+    const char **argv = calloc(given + 4, sizeof(*argv));
+    if (argv == NULL) {
+        fl_error("manager", "not restarting: out of memory");
+        return 0;
+    }
+    argv[n++] = p->places.program;
+    argv[n++] = "--check-config";
+    argv[n++] = "--quiet";
+    for (size_t i = 1; i < given; ++i)
+        argv[n++] = p->argv[i];
+    int32_t rc = fl_child_run(argv, &options, &nothing, &status, &err);
+    free(argv);
+    if (rc != FLAMENCO_OK)
+        fl_error("manager", "not restarting, the manager goes on as it is: cannot run %s: %s", p->places.program,
+                 err.text);
+    else if (status != 0)
+        fl_error("manager", "not restarting, the manager goes on as it is: the configuration cannot be used");
+    return rc == FLAMENCO_OK && status == 0;
+}
+
+/* Forgets that a restart was wanted. */
+static void forget_restart(struct flamenco *f)
+{
+    uint64_t rings;
+    uint32_t restart = FL_WANT_RESTART;
+    (void)__atomic_compare_exchange_n(&f->wanted, &restart, FL_WANT_NOTHING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    while (read(f->wake_fd, &rings, sizeof(rings)) < 0 && errno == EINTR)
+        continue; /* otherwise it has nothing to say, or what it says is in f->wanted */
+}
+
 static int run_manager(program *p, const sigset_t *signals)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
@@ -292,6 +335,10 @@ static int run_manager(program *p, const sigset_t *signals)
     }
     fl_info("manager", "ready");
     uint32_t wanted = wait_for_end(&run->f, signals);
+    while (wanted == FL_WANT_RESTART && !may_restart(p)) {
+        forget_restart(&run->f);
+        wanted = wait_for_end(&run->f, signals);
+    }
     restarting = wanted == FL_WANT_RESTART;
     size_t n = stop_watched(run, &restarting, fds);
     if (restarting) {
