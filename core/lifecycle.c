@@ -327,6 +327,8 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     int64_t wait_us = restarting ? SECOND_US : 20 * SECOND_US;
     if (fl_http_stop(f->http, fl_monotonic_us() + wait_us, &err) != FLAMENCO_OK) {
         fl_error("http", "%s", err.text);
+        /* Their clients were cut. A large job may be compiled for seconds yet, and others wait for the restart. */
+        fl_workpool_cancel(f->workpool);
         if (fl_http_stop(f->http, fl_monotonic_us() + SECOND_US, &err) != FLAMENCO_OK && !restarting) {
             fl_error("manager", "a request hangs, leaving without it: %s", err.text);
             _exit(1);
