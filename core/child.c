@@ -101,12 +101,13 @@ static int32_t wait_for_end(pid_t pid, int pid_fd, int out_fd, const fl_child_op
     return FLAMENCO_OK;
 }
 
-/* Kills what is left of its group, and takes its exit code. */
-static int reap(pid_t pid, int pid_fd)
+/* Kills what is left of its group, if it should, and takes its exit code. */
+static int reap(pid_t pid, int pid_fd, int killing)
 {
     int status = 0;
     struct pollfd fd = { .fd = pid_fd, .events = POLLIN };
-    kill(-pid, SIGKILL);
+    if (killing)
+        kill(-pid, SIGKILL);
     for (int64_t until = fl_monotonic_us() + DEATH_US; !has_ended(pid);) {
         if (fl_monotonic_us() >= until) {
             fl_warn("manager", "process %d does not end although it was killed", (int)pid);
@@ -144,7 +145,7 @@ int32_t fl_child_run(const char *const *argv, const fl_child_options *options, f
     } else {
         pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
         rc = wait_for_end(pid, pid_fd, pipe_fds[0], options, output, err);
-        int status = reap(pid, pid_fd);
+        int status = reap(pid, pid_fd, rc != FLAMENCO_OK || !options->leave_remains);
         if (rc == FLAMENCO_OK && output->failed)
             rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
         if (rc == FLAMENCO_OK)

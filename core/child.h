@@ -12,6 +12,7 @@ typedef struct fl_child_options {
     int64_t deadline_us; /* system's monotonic clock; then its process group is killed */
     size_t keep_bytes; /* of its output; what comes beyond is read and thrown away */
     const uint32_t *go_on; /* atomic: when it becomes 0 the run is broken off. NULL = never */
+    int leave_remains; /* 1: what it has started is not killed when it ends by itself */
     int own_output; /* 1: it writes to where this process writes, and nothing is kept */
 } fl_child_options;
 

@@ -15,6 +15,7 @@
 #include "core/base/str.h"
 #include "core/budget.h"
 #include "core/executor.h"
+#include "core/first_run.h"
 #include "core/host.h"
 #include "core/http/http.h"
 #include "core/listeners.h"
@@ -217,6 +218,7 @@ static int32_t listen_http(fl_run *run, const fl_inherited *inherited, flamenco_
     flamenco_str urls[URLS_MAX];
     const fl_config_snapshot *current = fl_config_current(f->config);
     flamenco_str address = fl_arena_copy(run->arena, current->ref->listen);
+    int first_run = current->first_run;
     fl_config_unref(current);
     if (address.ptr == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to listen");
@@ -240,6 +242,8 @@ static int32_t listen_http(fl_run *run, const fl_inherited *inherited, flamenco_
     fl_info("manager", "listening on %.*s", FL_STR_ARGS(fl_http_address(f->http, 0)));
     for (size_t i = 0; i < n; ++i)
         fl_info("manager", "- %.*s", FL_STR_ARGS(urls[i]));
+    if (first_run && n > 0 && inherited->n_listen == 0)
+        run->first_run = fl_first_run_begin(f, urls[0]);
     for (size_t i = 0; i < f->n_discoveries; ++i) {
         flamenco_error why = FLAMENCO_ERROR_INIT;
         if (flamenco_discovery_announce(&f->discoveries[i], urls, n, &why) != FLAMENCO_OK)
@@ -376,6 +380,7 @@ void fl_run_destroy(fl_run *run)
     fl_http_destroy(f->http);
     fl_timers_destroy(f->timers, drop_timer);
     fl_periodic_destroy(run->periodic);
+    fl_first_run_destroy(run->first_run);
     fl_executor_destroy(f->executor);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);

@@ -16,6 +16,7 @@ typedef struct fl_run {
     struct flamenco f;
     fl_manager_yaml *yaml;
     fl_periodic *periodic;
+    struct fl_first_run *first_run; /* NULL unless this is one */
     fl_arena *arena; /* texts that last as long as the run */
 } fl_run;
 

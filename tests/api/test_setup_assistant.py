@@ -90,6 +90,34 @@ def test_first_run_can_be_forced_until_the_restart(make_farm):
     assert configuration(farm)["isFirstRun"] is False
 
 
+def opener(make_manager, tmp_path, **kw):
+    """A manager whose desktop has an xdg-open that notes what it should open, and does not end."""
+    note = tmp_path / "opened"
+    make_program(tmp_path / "desktop" / "xdg-open", f"echo $* >> {note}; exec sleep 5")
+    manager = make_manager(env={"DISPLAY": ":77", "PATH": f"{tmp_path}/desktop:/usr/bin:/bin"}, **kw).start()
+    return manager, note
+
+
+def test_first_run_opens_the_browser_once(make_manager, tmp_path):
+    manager, note = opener(make_manager, tmp_path, reference={"shared_storage_path": ""})
+    manager.wait_log(f"first run: open {manager.url}/ ")
+    wait_until(lambda: note.exists() and note.read_text(), "it is opened")
+    manager.restart_in_place()
+    time.sleep(1.5)
+    assert note.read_text() == manager.url + "/\n"
+
+
+def test_other_runs_open_no_browser(make_manager, tmp_path):
+    manager, note = opener(make_manager, tmp_path)
+    time.sleep(1.5)
+    assert not note.exists() and "first run" not in manager.log()
+
+
+def test_first_run_without_an_opener(make_manager):
+    manager = make_manager(env={"DISPLAY": ":77", "PATH": "/no/such"}, reference={"shared_storage_path": ""}).start()
+    manager.wait_log("the web browser was not opened: there is no xdg-open")
+
+
 # ---- Shared storage -----------------------------------------------------------------------------------------------------------
 
 def test_good_storage_is_left_as_it_was(module_farm, tmp_path):
