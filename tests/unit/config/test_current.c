@@ -198,12 +198,11 @@ static void current_put_writes_what_was_sent_and_works_with_the_processed_form(v
     (void)state;
     write_file(path, good);
     assert_int_equal(open_config(NULL, 0), FLAMENCO_OK);
-    assert_int_equal(
-        put_text(config,
-                      FL_STR(BODY(",\"variables\":{\"jobs\":{\"values\":[]},\"x\":{\"values\":[{\"platform\":"
-                                  "\"linux\",\"value\":\"v\"}]}}")),
-                      0, NULL),
-        FLAMENCO_OK);
+    assert_int_equal(put_text(config,
+                              FL_STR(BODY(",\"variables\":{\"jobs\":{\"values\":[]},\"x\":{\"values\":[{\"platform\":"
+                                          "\"linux\",\"value\":\"v\"}]}}")),
+                              0, NULL),
+                     FLAMENCO_OK);
     const fl_config_snapshot *s = fl_config_current(config);
     snprintf(wanted, sizeof(wanted), "%s/rel/y", dir);
     assert_text("storage", s->ref->shared_storage_path, wanted);

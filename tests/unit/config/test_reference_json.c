@@ -148,9 +148,8 @@ static void reference_decode_leaves_absent_keys_zero(void **state)
     fl_arena *arena = fl_arena_create(0);
     fl_reference ref;
     (void)state;
-    assert_int_equal(decode_text(
-                         arena, FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"Listen\":\":1\"}"), &ref, NULL),
-                     0);
+    assert_int_equal(
+        decode_text(arena, FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"Listen\":\":1\"}"), &ref, NULL), 0);
     assert_text("listen", ref.listen, ":1");
     assert_text("name", ref.manager_name, "");
     assert_int_equal(ref.autodiscoverable, 0);
