@@ -19,9 +19,10 @@
 #include "core/workpool.h"
 
 #define BUDGET_EXPECTED 1048576u /* bytes that a list or a compiled job is taken for until its size is known */
+#define LANE_KEY UINT64_C(0x6f7065726174696f) /* order keys of the lanes of operations, apart from anybody else's */
 #define DECODE_INLINE_MAX 16384u /* bytes; larger bodies are checked on a worker thread */
 
-static const fl_step_ops decode_ops, secret_hash_ops, secret_check_ops, prepare_ops, finish_ops;
+static const fl_step_ops decode_ops, secret_hash_ops, secret_check_ops, prepare_ops, finish_ops, work_ops;
 static const fl_step_ops *handler_ops(const fl_call *call);
 static void authenticate(fl_call *call);
 static void after_credentials(fl_call *call, int may_compress);
@@ -116,6 +117,7 @@ static void submit(fl_call *call, const fl_step_ops *ops)
 {
     call->step.ops = ops;
     call->step.error = (flamenco_error)FLAMENCO_ERROR_INIT;
+    call->step.order_key = ops == &work_ops && call->op->lane != 0 ? LANE_KEY + call->op->lane : 0;
     if (ops->kind == FLAMENCO_STEP_WORK)
         fl_workpool_submit(call->f->workpool, &call->step);
     else

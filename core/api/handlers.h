@@ -10,9 +10,17 @@
 /* meta.c */
 int32_t fl_get_version(fl_call *call, const api_get_version_in *in);
 int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in);
+int32_t fl_get_configuration_file(fl_call *call, const api_get_configuration_file_in *in);
+int32_t fl_update_configuration_file(fl_call *call, const api_update_configuration_file_in *in);
 int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
+
+/* setup.c */
+int32_t fl_check_shared_storage_path(fl_call *call, const api_check_shared_storage_path_in *in);
+int32_t fl_find_blender_exe_path(fl_call *call, const api_find_blender_exe_path_in *in);
+int32_t fl_check_blender_exe_path(fl_call *call, const api_check_blender_exe_path_in *in);
+int32_t fl_save_setup_assistant_config(fl_call *call, const api_save_setup_assistant_config_in *in);
 
 /* job_types.c */
 int32_t fl_get_job_types(fl_call *call, const api_get_job_types_in *in);

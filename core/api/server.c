@@ -7,6 +7,12 @@
 const flamenco_server_interface fl_server = {
     .get_version = fl_get_version,
     .get_configuration = fl_get_configuration,
+    .get_configuration_file = fl_get_configuration_file,
+    .update_configuration_file = fl_update_configuration_file,
+    .check_shared_storage_path = fl_check_shared_storage_path,
+    .find_blender_exe_path = fl_find_blender_exe_path,
+    .check_blender_exe_path = fl_check_blender_exe_path,
+    .save_setup_assistant_config = fl_save_setup_assistant_config,
     .get_farm_status = fl_get_farm_status,
     .get_variables = fl_get_variables,
     .get_shared_storage = fl_get_shared_storage,
