@@ -23,6 +23,7 @@
 #include "flamenco/calls/state_machine.h"
 #include "flamenco/calls/task_scheduler.h"
 
+struct fl_budget;
 struct fl_config;
 struct fl_credentials;
 struct fl_executor;
@@ -74,6 +75,8 @@ struct flamenco {
     struct fl_parked *parked;
     struct fl_credentials *credentials;
     struct fl_metrics *metrics;
+    struct fl_budget *reply_budget; /* lists on their way to clients */
+    struct fl_budget *compile_budget; /* compiled jobs that are not stored yet */
     struct fl_host *core_host; /* the host table for work of the core itself */
     struct fl_http *http;
 

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/api/convert.h"
 #include "core/api/events.h"
 #include "core/base/log.h"
 #include "core/base/timefmt.h"
@@ -188,12 +189,20 @@ static int32_t host_emit_task(flamenco_cx *pub, const flamenco_task_event *event
     return emit_made(pub, &made, fl_event_task(event, &made));
 }
 
+/* A row's last-seen time is up to 1 s old; what is kept in memory is laid over it. */
 static int32_t host_emit_worker(flamenco_cx *pub, const flamenco_worker_event *event)
 {
+    struct flamenco *f = fl_cx_of(pub)->f;
     flamenco_event made;
-    if (!fl_publisher_wants(fl_cx_of(pub)->f, FLAMENCO_EVENT_WORKER))
+    if (!fl_publisher_wants(f, FLAMENCO_EVENT_WORKER))
         return FLAMENCO_OK;
-    return emit_made(pub, &made, fl_event_worker(event, &made));
+    flamenco_worker row;
+    size_t size = event->row->struct_size < sizeof(row) ? event->row->struct_size : sizeof(row);
+    memset(&row, 0, sizeof(row));
+    memcpy(&row, event->row, size);
+    row.seen_us = fl_worker_seen(f, &row);
+    flamenco_worker_event fresh = { (uint32_t)sizeof(fresh), event->previous_status, &row };
+    return emit_made(pub, &made, fl_event_worker(&fresh, &made));
 }
 
 static int32_t host_task_log(flamenco_cx *pub, const flamenco_uuid *job, const flamenco_uuid *task, uint32_t stamp,

@@ -13,6 +13,7 @@
 #include "core/api/events.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/budget.h"
 #include "core/executor.h"
 #include "core/host.h"
 #include "core/http/http.h"
@@ -72,9 +73,12 @@ int32_t fl_run_prepare(fl_run *run, flamenco_error *err)
     f->metrics = fl_metrics_create();
     f->credentials = fl_credentials_create();
     f->parked = fl_parked_create(f);
+    f->reply_budget = fl_budget_create((uint64_t)run->yaml->limits.reply_memory_bytes);
+    f->compile_budget = fl_budget_create((uint64_t)run->yaml->limits.compile_memory_bytes);
     f->core_host = calloc(1, sizeof(*f->core_host));
     if (f->wake_fd < 0 || run->arena == NULL || f->touches == NULL || f->listeners == NULL || f->metrics == NULL ||
-        f->credentials == NULL || f->parked == NULL || f->core_host == NULL)
+        f->credentials == NULL || f->parked == NULL || f->core_host == NULL || f->reply_budget == NULL ||
+        f->compile_budget == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the manager");
     fl_host_init(f->core_host, f, "core", f, NULL);
     f->http_settings = &run->yaml->http;
@@ -311,6 +315,8 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
         flamenco_discovery_withdraw(&f->discoveries[i]);
     announce(f, "manager-shutdown");
     fl_parked_drain(f->parked);
+    fl_budget_expire(f->reply_budget, 0, 1);
+    fl_budget_expire(f->compile_budget, 0, 1);
     sleep_us(ANNOUNCE_WAIT_US);
     if (restarting)
         n = fl_http_listen_fds(f->http, fds, cap);
@@ -343,6 +349,8 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_timers_stop(f->timers);
     if (f->executor != NULL)
         fl_executor_stop(f->executor, fl_monotonic_us() + 5 * SECOND_US);
+    if (f->publisher != NULL)
+        fl_publisher_drain(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->publisher != NULL)
@@ -363,6 +371,8 @@ void fl_run_destroy(fl_run *run)
     fl_publisher_destroy(f->publisher);
     fl_loader_destroy(f->loader);
     fl_parked_destroy(f->parked);
+    fl_budget_destroy(f->reply_budget);
+    fl_budget_destroy(f->compile_budget);
     fl_credentials_destroy(f->credentials);
     fl_metrics_destroy(f->metrics);
     fl_listeners_destroy(f->listeners);

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/listeners.h"
@@ -39,7 +40,6 @@ static int32_t add_directory(fl_loader *loader, const char *base, flamenco_str n
 
 static int32_t list_directories(fl_loader *loader, const fl_places *places)
 {
-    size_t total = 1;
     loader->directories = calloc(loader->yaml->n_plugin_path + 1, sizeof(*loader->directories));
     if (loader->directories == NULL)
         return FLAMENCO_E_NOMEM;
@@ -57,15 +57,16 @@ static int32_t list_directories(fl_loader *loader, const fl_places *places)
         if (rc != FLAMENCO_OK)
             return rc;
     }
-    for (size_t i = 0; i < loader->n_directories; ++i)
-        total += strlen(loader->directories[i]) + 1;
-    loader->path = calloc(1, total);
-    if (loader->path == NULL)
-        return FLAMENCO_E_NOMEM;
+    fl_buf path = { 0 };
     for (size_t i = 0; i < loader->n_directories; ++i) {
-        if (i > 0)
-            strcat(loader->path, ":");
-        strcat(loader->path, loader->directories[i]);
+        fl_buf_add_text(&path, i > 0 ? ":" : "");
+        fl_buf_add_text(&path, loader->directories[i]);
+    }
+    fl_buf_add_char(&path, '\0');
+    loader->path = path.failed ? NULL : path.data; /* malloc'ed, and ours from now on */
+    if (loader->path == NULL) {
+        fl_buf_fini(&path);
+        return FLAMENCO_E_NOMEM;
     }
     return FLAMENCO_OK;
 }
@@ -103,10 +104,12 @@ static const void *find_service(void *owner, const char *id, void **self_out)
     fl_instance *instance = owner;
     const flamenco_need *const *needs = instance->plugin.needs;
     for (size_t i = 0; needs != NULL && needs[i] != NULL; ++i) {
-        if (strcmp(needs[i]->id, id) != 0)
+        char lacking[256];
+        flamenco_need need;
+        if (!fl_need_read(needs[i], &need) || strcmp(need.id, id) != 0)
             continue;
         fl_instance *provider = find_provider(instance->loader, id);
-        if (provider == NULL || !provider->started)
+        if (provider == NULL || !provider->started || !fl_need_is_met(&need, provider, lacking, sizeof(lacking)))
             return NULL;
         *self_out = provider->self;
         return fl_instance_table(provider, id);
@@ -146,24 +149,44 @@ static int32_t check_use(fl_loader *loader, const fl_plugin_entry *entry, fl_con
     return FLAMENCO_E_INVALID;
 }
 
-static int32_t visit(fl_loader *loader, fl_instance *instance, fl_config_problems *problems)
+/* Names those who need each other, from the one that was met twice round to itself. */
+static int32_t refuse_circle(const fl_instance *met, const fl_instance *last, fl_config_problems *problems)
+{
+    char text[512] = "";
+    for (const fl_instance *at = last; at != NULL; at = at == met ? NULL : at->needed_by) {
+        char rest[sizeof(text)];
+        snprintf(rest, sizeof(rest), "%s", text);
+        snprintf(text, sizeof(text), "%.64s needs %.400s", at->entry->name, rest);
+    }
+    fl_instance_problem(met, problems, "plugins need each other in a circle: %s%s", text, met->entry->name);
+    return FLAMENCO_E_INVALID;
+}
+
+static int32_t visit(fl_loader *loader, fl_instance *instance, const fl_instance *needed_by,
+                     fl_config_problems *problems)
 {
     int32_t rc = FLAMENCO_OK;
     if (instance->visited == 2)
         return FLAMENCO_OK;
-    if (instance->visited == 1) {
-        fl_instance_problem(instance, problems, "plugins need each other in a circle, which this one closes");
-        return FLAMENCO_E_INVALID;
-    }
+    if (instance->visited == 1)
+        return refuse_circle(instance, needed_by, problems);
     instance->visited = 1;
+    instance->needed_by = needed_by;
     const flamenco_need *const *needs = instance->plugin.needs;
     for (size_t i = 0; needs != NULL && needs[i] != NULL; ++i) {
-        fl_instance *provider = find_provider(loader, needs[i]->id);
+        char lacking[256];
+        flamenco_need need;
+        if (!fl_need_read(needs[i], &need))
+            continue;
+        fl_instance *provider = find_provider(loader, need.id);
         int32_t one = FLAMENCO_OK;
-        if (provider != NULL && provider != instance) {
-            one = visit(loader, provider, problems);
-        } else if (provider == NULL && !needs[i]->optional) {
-            fl_instance_problem(instance, problems, "it needs %s, which no enabled plugin provides", needs[i]->id);
+        if (provider != NULL && provider != instance)
+            one = visit(loader, provider, instance, problems);
+        if (provider == NULL && !need.optional) {
+            fl_instance_problem(instance, problems, "it needs %s, which no enabled plugin provides", need.id);
+            one = FLAMENCO_E_INVALID;
+        } else if (provider != NULL && !need.optional && !fl_need_is_met(&need, provider, lacking, sizeof(lacking))) {
+            fl_instance_problem(instance, problems, "it needs more than there is: %s", lacking);
             one = FLAMENCO_E_INVALID;
         }
         rc = rc != FLAMENCO_OK ? rc : one;
@@ -195,7 +218,7 @@ static int32_t load_all(fl_loader *loader, const fl_loader_places *where, fl_con
         rc = rc != FLAMENCO_OK ? rc : one;
     }
     for (size_t i = 0; i < loader->n_instances; ++i) {
-        int32_t one = visit(loader, &loader->instances[i], problems);
+        int32_t one = visit(loader, &loader->instances[i], NULL, problems);
         rc = rc != FLAMENCO_OK ? rc : one;
     }
     return rc;
@@ -320,7 +343,10 @@ static int32_t start_with_needs(fl_loader *loader, fl_instance *instance, flamen
 {
     const flamenco_need *const *needs = instance->plugin.needs;
     for (size_t i = 0; needs != NULL && needs[i] != NULL; ++i) {
-        fl_instance *provider = find_provider(loader, needs[i]->id);
+        flamenco_need need;
+        if (!fl_need_read(needs[i], &need))
+            continue;
+        fl_instance *provider = find_provider(loader, need.id);
         int32_t rc = FLAMENCO_OK;
         if (provider != NULL && provider != instance && !provider->started)
             rc = start_with_needs(loader, provider, err);
@@ -393,16 +419,22 @@ size_t fl_loader_count(const fl_loader *loader)
     return loader->n_instances;
 }
 
+/* What one that could not be loaded does not have. */
+static const char *text_or_dash(const char *text)
+{
+    return text != NULL ? text : "-";
+}
+
 fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index)
 {
     const fl_instance *instance = &loader->instances[index];
     return (fl_plugin_info){ .name = instance->entry->name,
                              .member = instance->entry->member->name,
-                             .id = instance->plugin.id,
-                             .version = instance->plugin.version,
-                             .licence = instance->plugin.licence,
-                             .file = instance->path,
-                             .services = instance->services };
+                             .id = text_or_dash(instance->plugin.id),
+                             .version = text_or_dash(instance->plugin.version),
+                             .licence = text_or_dash(instance->plugin.licence),
+                             .file = text_or_dash(instance->path),
+                             .services = text_or_dash(instance->services) };
 }
 
 void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out)

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
+
 #define PROVIDES_AT_MOST 32u
 
 const fl_service *fl_service_find(const char *id)
@@ -110,7 +112,6 @@ static int32_t map_file(fl_instance *instance, const flamenco_plugin **out, fl_c
 
 static int32_t check_descriptor(fl_instance *instance, const flamenco_plugin *found, fl_config_problems *problems)
 {
-    size_t least = offsetof(flamenco_plugin, destroy) + sizeof(found->destroy);
     if (found->struct_size < offsetof(flamenco_plugin, id)) {
         fl_instance_problem(instance, problems, "its descriptor is damaged (size %u)", found->struct_size);
         return FLAMENCO_E_INVALID;
@@ -124,7 +125,7 @@ static int32_t check_descriptor(fl_instance *instance, const flamenco_plugin *fo
     memset(&instance->plugin, 0, sizeof(instance->plugin));
     memcpy(&instance->plugin, found, size);
     const flamenco_plugin *p = &instance->plugin;
-    if (found->struct_size < least || p->id == NULL || p->version == NULL || p->licence == NULL) {
+    if (p->id == NULL || p->version == NULL || p->licence == NULL) {
         fl_instance_problem(instance, problems, "its descriptor lacks id, version or licence");
         return FLAMENCO_E_INVALID;
     }
@@ -159,8 +160,12 @@ static int32_t take_table(fl_instance *instance, fl_provided *provided, const vo
     uint32_t host_size = (uint32_t)service->table_size;
     memcpy(provided->table, &host_size, sizeof(host_size));
     for (size_t i = 0; i < service->n_methods; ++i) {
-        void *method;
-        memcpy(&method, (const char *)provided->table + service->methods[i].offset, sizeof(method));
+        void *method = NULL;
+        char *slot = (char *)provided->table + service->methods[i].offset;
+        /* A table that ends within a slot has given a part of a pointer. */
+        if (service->methods[i].offset + sizeof(method) > size)
+            memset(slot, 0, sizeof(method));
+        memcpy(&method, slot, sizeof(method));
         if (method == NULL && service->methods[i].required) {
             fl_instance_problem(instance, problems, "%s lacks the required method %s", service->id,
                                 service->methods[i].name);
@@ -178,7 +183,8 @@ static int32_t take_service(fl_instance *instance, const flamenco_provide *provi
         return FLAMENCO_E_INVALID;
     }
     for (size_t i = 0; i < instance->n_provided; ++i) {
-        if (strcmp(instance->provided[i].id, provide->id) == 0) {
+        const char *before = instance->provided[i].id;
+        if (before != NULL && strcmp(before, provide->id) == 0) {
             fl_instance_problem(instance, problems, "it provides %s twice", provide->id);
             return FLAMENCO_E_INVALID;
         }
@@ -196,7 +202,7 @@ static int32_t take_service(fl_instance *instance, const flamenco_provide *provi
 
 static int32_t take_services(fl_instance *instance, fl_config_problems *problems)
 {
-    size_t n = 0, text_len = 1;
+    size_t n = 0;
     int32_t rc = FLAMENCO_OK;
     const flamenco_provide *const *provides = instance->plugin.provides;
     while (provides != NULL && provides[n] != NULL && n < PROVIDES_AT_MOST)
@@ -208,17 +214,72 @@ static int32_t take_services(fl_instance *instance, fl_config_problems *problems
         int32_t one = take_service(instance, provides[i], problems);
         rc = rc != FLAMENCO_OK ? rc : one;
     }
-    for (size_t i = 0; i < instance->n_provided; ++i)
-        text_len += strlen(instance->provided[i].id) + 1;
-    instance->services = calloc(1, text_len);
-    if (instance->services == NULL)
-        return FLAMENCO_E_NOMEM;
+    fl_buf text = { 0 };
     for (size_t i = 0; i < instance->n_provided; ++i) {
-        if (i > 0)
-            strcat(instance->services, " ");
-        strcat(instance->services, instance->provided[i].id);
+        fl_buf_add_text(&text, i > 0 ? " " : "");
+        fl_buf_add_text(&text, instance->provided[i].id);
+    }
+    fl_buf_add_char(&text, '\0');
+    instance->services = text.failed ? NULL : text.data; /* malloc'ed, and ours from now on */
+    if (instance->services == NULL) {
+        fl_buf_fini(&text);
+        return FLAMENCO_E_NOMEM;
     }
     return rc;
+}
+
+int fl_need_read(const flamenco_need *need, flamenco_need *out)
+{
+    memset(out, 0, sizeof(*out));
+    memcpy(out, need, need->struct_size < sizeof(*out) ? need->struct_size : sizeof(*out));
+    return out->id != NULL;
+}
+
+static const fl_provided *find_provided(const fl_instance *instance, const char *service_id)
+{
+    for (size_t i = 0; i < instance->n_provided; ++i) {
+        if (strcmp(instance->provided[i].id, service_id) == 0)
+            return &instance->provided[i];
+    }
+    return NULL;
+}
+
+int fl_need_is_met(const flamenco_need *need, const fl_instance *provider, char *lacking, size_t size)
+{
+    const fl_provided *provided = find_provided(provider, need->id);
+    if (provided == NULL || need->least_table_size == 0)
+        return 1; /* that it is not there at all was complained of already */
+    uint32_t has;
+    memcpy(&has, provided->table, sizeof(has));
+    const fl_service *service = provided->service;
+    if (has < need->least_table_size) {
+        snprintf(lacking, size, "%s of %s has %u bytes, %u are wanted: it is too old", need->id,
+                 service != NULL ? "this manager" : provider->entry->file, has, need->least_table_size);
+        return 0;
+    }
+    for (size_t i = 0; service != NULL && i < service->n_methods; ++i) {
+        const fl_service_method *method = &service->methods[i];
+        void *function;
+        memcpy(&function, (const char *)provided->table + method->offset, sizeof(function));
+        if (function == NULL && method->offset + sizeof(function) <= need->least_table_size) {
+            snprintf(lacking, size, "%s of %s lacks the method %s", need->id, provider->entry->file, method->name);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int32_t check_needs(const fl_instance *instance, fl_config_problems *problems)
+{
+    const flamenco_need *const *needs = instance->plugin.needs;
+    for (size_t i = 0; needs != NULL && needs[i] != NULL; ++i) {
+        flamenco_need need;
+        if (fl_need_read(needs[i], &need))
+            continue;
+        fl_instance_problem(instance, problems, "one of the services that it needs has no id");
+        return FLAMENCO_E_INVALID;
+    }
+    return FLAMENCO_OK;
 }
 
 int32_t fl_instance_open(fl_instance *instance, const char *const *directories, size_t n_directories,
@@ -234,6 +295,8 @@ int32_t fl_instance_open(fl_instance *instance, const char *const *directories, 
         rc = check_descriptor(instance, found, problems);
     if (rc == FLAMENCO_OK)
         rc = take_services(instance, problems);
+    if (rc == FLAMENCO_OK)
+        rc = check_needs(instance, problems);
     if (rc == FLAMENCO_OK && fl_instance_table(instance, instance->entry->member->service) == NULL) {
         fl_instance_problem(instance, problems, "it does not provide %s but %s", instance->entry->member->service,
                             instance->services[0] != '\0' ? instance->services : "nothing");
@@ -244,9 +307,6 @@ int32_t fl_instance_open(fl_instance *instance, const char *const *directories, 
 
 const void *fl_instance_table(const fl_instance *instance, const char *service_id)
 {
-    for (size_t i = 0; i < instance->n_provided; ++i) {
-        if (strcmp(instance->provided[i].id, service_id) == 0)
-            return instance->provided[i].table;
-    }
-    return NULL;
+    const fl_provided *provided = find_provided(instance, service_id);
+    return provided != NULL ? provided->table : NULL;
 }

@@ -32,6 +32,7 @@ typedef struct fl_instance {
     void *self;
     int created, started;
     int visited; /* while sorting: 1 = under way, 2 = done */
+    const struct fl_instance *needed_by; /* who led here, while it is under way */
     uint32_t stop_order;
 } fl_instance;
 
@@ -43,6 +44,12 @@ int32_t fl_instance_open(fl_instance *instance, const char *const *directories, 
 /* Adds an error with the entry's place in manager.yaml. */
 void fl_instance_problem(const fl_instance *instance, fl_config_problems *problems, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Copies a need to this host's size. Returns 0 when it has no id. */
+int fl_need_read(const flamenco_need *need, flamenco_need *out);
+
+/* Tells whether the provider has all methods that the need asks for; else `lacking` gets what is wrong with it. */
+int fl_need_is_met(const flamenco_need *need, const fl_instance *provider, char *lacking, size_t size);
 
 /* The service's table and instance, or NULL. */
 const void *fl_instance_table(const fl_instance *instance, const char *service_id);

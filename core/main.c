@@ -30,6 +30,8 @@ static void block_signals(sigset_t *set)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     sigaction(SIGPIPE, &ignore, NULL);
+    /* A file beyond `ulimit -f` is a write that fails, not the end. */
+    sigaction(SIGXFSZ, &ignore, NULL);
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
@@ -77,18 +79,25 @@ typedef struct program {
     size_t n_inherited;
 } program;
 
+/* Reads both files. What the second one lacks or has wrong does not keep the first one's plugins from being looked at, so
+ * that --check-config tells everything at once. */
 static int32_t load_configuration(program *p)
 {
     flamenco_str cwd = flamenco_text(p->places.cwd);
     int32_t rc = fl_manager_yaml_load(p->options.config, p->places.manager_yaml, cwd, &p->problems, &p->run.yaml);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    fl_config_options options = { .yaml = p->run.yaml,
+    fl_config_options options = { .yaml = rc == FLAMENCO_OK ? p->run.yaml : NULL,
                                   .cwd = cwd,
                                   .executable_dir = flamenco_text(p->places.directory),
                                   .program = "Flamenco " FL_VERSION,
                                   .force_first_run = p->options.setup_assistant };
-    return fl_config_open(&options, &p->problems, &p->run.f.config);
+    int32_t opened = fl_config_open(&options, &p->problems, &p->run.f.config);
+    if (opened != FLAMENCO_OK && opened != FLAMENCO_E_NOMEM) {
+        fl_config_problems told_already = { 0 };
+        options.ignore_file = 1;
+        (void)fl_config_open(&options, &told_already, &p->run.f.config);
+        fl_config_problems_fini(&told_already);
+    }
+    return rc != FLAMENCO_OK ? rc : opened;
 }
 
 static int32_t load_plugins(program *p)
@@ -147,6 +156,7 @@ static uint32_t wait_for_end(struct flamenco *f, const sigset_t *signals)
         if (!(fds[0].revents & POLLIN) || read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
             continue;
         if (info.ssi_signo == SIGHUP) {
+            fl_info("manager", "restarting: hung up");
             wanted = FL_WANT_RESTART;
             break;
         }
@@ -200,9 +210,7 @@ static void restart_in_place(program *p, const int *fds, size_t n)
         snprintf(text + used, sizeof(text) - used, "%s%d", i > 0 ? "," : "", fds[i]);
     }
     setenv(LISTEN_FDS_ENV, text, 1);
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    /* Signals stay blocked: one that comes now waits for the new program, instead of ending it before it can listen. */
     execv(p->places.program, p->argv);
     fl_error("manager", "cannot start %s anew: %s", p->places.program, strerror(errno));
 }
@@ -253,7 +261,6 @@ static int run_program(program *p, const sigset_t *signals)
         fl_config_problems_log(&p->problems, "config");
         return write_config(p);
     }
-    /* So that --check-config tells everything at once, plugins are looked at even when the other file is wrong. */
     if (p->run.yaml != NULL && p->run.f.config != NULL) {
         set_versions(p);
         int32_t loaded = load_plugins(p);
@@ -293,6 +300,8 @@ int main(int argc, char **argv)
     block_signals(&signals);
     raise_file_limit();
     p.n_inherited = read_listen_fds(p.inherited);
+    if (p.n_inherited > 0)
+        p.options.setup_assistant = 0; /* it was meant for the first start, and this is a restart in place */
     int code = run_program(&p, &signals);
     fl_config *config = p.run.f.config; /* outlives the plugins, which read it */
     fl_run_destroy(&p.run);

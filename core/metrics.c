@@ -186,6 +186,19 @@ static void write_replies(const fl_metrics *metrics, fl_buf *out)
                 __atomic_load_n(&metrics->reply_us, __ATOMIC_RELAXED));
 }
 
+/* A label's value: the name of an instance is whatever the admin wrote. */
+static void add_label(fl_buf *out, const char *text)
+{
+    for (; *text != '\0'; ++text) {
+        if (*text == '\n')
+            fl_buf_add_text(out, "\\n");
+        else if (*text == '"' || *text == '\\')
+            fl_buf_printf(out, "\\%c", *text);
+        else
+            fl_buf_add_char(out, *text);
+    }
+}
+
 static void write_plugins(fl_metrics *metrics, fl_buf *out)
 {
     pthread_mutex_lock(&metrics->lock);
@@ -197,8 +210,11 @@ static void write_plugins(fl_metrics *metrics, fl_buf *out)
             continue; /* written with the first of that name */
         fl_buf_printf(out, "# TYPE flamenco_%s %s\n", m->name, is_counter(m->name) ? "counter" : "gauge");
         for (const metric *same = m; same != NULL; same = same->next) {
-            if (strcmp(same->name, m->name) == 0)
-                fl_buf_printf(out, "flamenco_%s{plugin=\"%s\"} %.17g\n", same->name, same->owner, same->value);
+            if (strcmp(same->name, m->name) != 0)
+                continue;
+            fl_buf_printf(out, "flamenco_%s{plugin=\"", same->name);
+            add_label(out, same->owner);
+            fl_buf_printf(out, "\"} %.17g\n", same->value);
         }
     }
     pthread_mutex_unlock(&metrics->lock);

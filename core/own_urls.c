@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #include "core/base/str.h"
 
@@ -19,43 +20,94 @@ static size_t add_url(fl_arena *arena, const char *scheme, const char *host, fla
 
 static int is_wildcard(flamenco_str host)
 {
-    return host.len == 0 || fl_str_is(host, "0.0.0.0") || fl_str_is(host, "[::]") || fl_str_is(host, "*");
+    return host.len == 0 || fl_str_is(host, "0.0.0.0") || fl_str_is(host, "[::]") || fl_str_is(host, "[::0]") ||
+           fl_str_is(host, "*");
 }
 
-/* Addresses of one interface entry as text; 0 when it is none that others can use. */
-static int address_text(const struct ifaddrs *entry, char *out, size_t size)
+/* ---- Interfaces ----------------------------------------------------------------------------------------------------- */
+
+#define ADDRESSES_MAX 256u
+
+typedef struct address {
+    const char *interface; /* its name; borrowed */
+    int is_v6, is_loopback, is_link_local;
+    unsigned char bytes[16]; /* 4 are used by IPv4 */
+} address;
+
+/* Reads one entry; 0 when it is none that others can use. */
+static int read_address(const struct ifaddrs *entry, address *out)
 {
+    *out = (address){ .interface = entry->ifa_name };
     if (entry->ifa_addr == NULL || !(entry->ifa_flags & IFF_UP))
         return 0;
     if (entry->ifa_addr->sa_family == AF_INET) {
         const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)entry->ifa_addr;
-        return inet_ntop(AF_INET, &v4->sin_addr, out, (socklen_t)size) != NULL;
+        uint32_t number = ntohl(v4->sin_addr.s_addr);
+        memcpy(out->bytes, &v4->sin_addr, 4);
+        out->is_loopback = number >> 24 == 127;
+        out->is_link_local = number >> 16 == 0xa9fe;
+        return number != INADDR_ANY && !IN_MULTICAST(number);
     }
-    if (entry->ifa_addr->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)entry->ifa_addr;
-        if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
-            return 0; /* needs a zone, which differs from host to host */
-        return inet_ntop(AF_INET6, &v6->sin6_addr, out, (socklen_t)size) != NULL;
+    if (entry->ifa_addr->sa_family != AF_INET6)
+        return 0;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)entry->ifa_addr;
+    memcpy(out->bytes, &v6->sin6_addr, 16);
+    out->is_v6 = 1;
+    out->is_loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) != 0;
+    out->is_link_local = IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) != 0;
+    return !IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) && !IN6_IS_ADDR_MULTICAST(&v6->sin6_addr);
+}
+
+/* Whether the interface has better addresses: a link-local one is kept for want of another IPv4 one, IPv6 never (it needs
+ * a zone, which differs from host to host), and a loopback one for want of all. */
+static int is_kept(const address *a, const address *all, size_t n)
+{
+    if (a->is_v6 && a->is_link_local)
+        return 0;
+    if (!a->is_link_local && !a->is_loopback)
+        return 1;
+    for (size_t i = 0; i < n; ++i) {
+        const address *other = &all[i];
+        if (strcmp(other->interface, a->interface) != 0 || other->is_loopback)
+            continue;
+        if (a->is_link_local ? !other->is_v6 && !other->is_link_local : !(other->is_v6 && other->is_link_local))
+            return 0;
     }
-    return 0;
+    return 1;
+}
+
+/* Loopback last, IPv4 before IPv6, bytes ascending. */
+static int compare_addresses(const void *left, const void *right)
+{
+    const address *a = left, *b = right;
+    if (a->is_loopback != b->is_loopback)
+        return a->is_loopback - b->is_loopback;
+    if (a->is_v6 != b->is_v6)
+        return a->is_v6 - b->is_v6;
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
 }
 
 static size_t add_interfaces(fl_arena *arena, const char *scheme, flamenco_str port, int v4_only, flamenco_str *out,
                              size_t max)
 {
+    address found[ADDRESSES_MAX], kept[ADDRESSES_MAX];
     struct ifaddrs *list = NULL;
-    size_t n = 0;
+    size_t n_found = 0, n_kept = 0, n = 0;
     if (getifaddrs(&list) != 0)
         return add_url(arena, scheme, "127.0.0.1", port, out, 0);
-    for (int loopback = 0; loopback < 2; ++loopback) {
-        for (const struct ifaddrs *e = list; e != NULL && n < max; e = e->ifa_next) {
-            char host[INET6_ADDRSTRLEN];
-            if (((e->ifa_flags & IFF_LOOPBACK) != 0) != loopback || !address_text(e, host, sizeof(host)))
-                continue;
-            if (v4_only && strchr(host, ':') != NULL)
-                continue;
+    for (const struct ifaddrs *e = list; e != NULL && n_found < ADDRESSES_MAX; e = e->ifa_next) {
+        if (read_address(e, &found[n_found]) && !(v4_only && found[n_found].is_v6))
+            ++n_found;
+    }
+    for (size_t i = 0; i < n_found; ++i) {
+        if (is_kept(&found[i], found, n_found))
+            kept[n_kept++] = found[i];
+    }
+    qsort(kept, n_kept, sizeof(kept[0]), compare_addresses);
+    for (size_t i = 0; i < n_kept && n < max; ++i) {
+        char host[INET6_ADDRSTRLEN];
+        if (inet_ntop(kept[i].is_v6 ? AF_INET6 : AF_INET, kept[i].bytes, host, sizeof(host)) != NULL)
             n = add_url(arena, scheme, host, port, out, n);
-        }
     }
     freeifaddrs(list);
     return n;

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/base/uuid.h"
+#include "core/budget.h"
 #include "core/config/current.h"
 #include "core/executor.h"
 #include "core/parked.h"
@@ -84,7 +85,8 @@ static int32_t time_out_tasks(fl_cx *cx, job *j, int64_t timeout_us, flamenco_er
     for (size_t i = 0; rc == FLAMENCO_OK && i < found->n; ++i) {
         flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
         rc = flamenco_persist_task_get_key(&cx->f->persist, &cx->pub, found->rows[i].key, &task, err);
-        if (rc == FLAMENCO_OK)
+        /* The time-out of a task before it may have failed the job, and canceled this one. */
+        if (rc == FLAMENCO_OK && task.status == FLAMENCO_TASK_ACTIVE)
             rc = flamenco_state_machine_task_timed_out(&cx->f->state_machine, &cx->pub, &task, err);
     }
     j->more |= found->n == ROWS_PER_STEP;
@@ -163,6 +165,8 @@ static int32_t run_parked(fl_cx *cx, fl_step *step, flamenco_error *err)
     (void)step;
     (void)err;
     fl_parked_tick(cx->f->parked);
+    fl_budget_expire(cx->f->reply_budget, fl_monotonic_us(), 0);
+    fl_budget_expire(cx->f->compile_budget, fl_monotonic_us(), 0);
     fl_touches_trim(cx->f->touches, cx->pub.now_us);
     return FLAMENCO_OK;
 }

@@ -19,23 +19,27 @@
 #include "core/workpool.h"
 
 #define QUEUED_AT_MOST 4u
-#define LANES_MAX 4u
+#define LANES_MAX \
+    4u /* never more than half the cores: fewer than the pool has threads, so that a hung disk leaves some */
 #define LANE_KEY UINT64_C(0x6c6f676c616e6500) /* order keys of the lanes, apart from anybody else's */
 #define LANE_JOBS_AT_MOST 256u
 #define LOG_WAIT_US 1000000
+#define LOG_WAIT_HUNG_US 10000 /* while appends of earlier batches still hang */
 #define COMPLAIN_EVERY_US 60000000
 
 struct fl_publisher {
     struct flamenco *f;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake, room;
+    pthread_cond_t wake, room, idle;
     fl_batch *first, **last;
     uint32_t queued;
     int stopping;
+    int busy; /* a batch is being worked off */
+    int ended; /* the thread takes no batches any more */
     uint64_t next_seq;
     uint32_t lanes; /* one for two cores: each lane costs a wake-up per batch */
-    uint32_t lane_jobs; /* atomic: log appends under way */
+    uint32_t lane_jobs; /* log appends under way */
     uint64_t failed_logs; /* atomic */
     int64_t complained_us; /* atomic */
 };
@@ -92,15 +96,27 @@ static void latch_down(latch *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-static void latch_wait(latch *l, int64_t us)
+/* The time so many µs from now, for conditions that go by the monotonic clock. */
+static struct timespec time_in(int64_t us)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(us / 1000000);
+    int64_t ns = until.tv_nsec + us % 1000000 * 1000;
+    until.tv_sec += (time_t)(us / 1000000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    return until;
+}
+
+/* Returns 0 when the time was over first. */
+static int latch_wait(latch *l, int64_t us)
+{
+    struct timespec until = time_in(us);
     pthread_mutex_lock(&l->lock);
     while (l->left > 0 && pthread_cond_timedwait(&l->done, &l->lock, &until) == 0)
         continue;
+    int done = l->left == 0;
     pthread_mutex_unlock(&l->lock);
+    return done;
 }
 
 static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task)
@@ -108,16 +124,39 @@ static uint32_t lane_of(const fl_publisher *publisher, const flamenco_uuid *task
     return task->b[15] % publisher->lanes; /* the last byte is random in every version */
 }
 
-/* Counts a log that was not written; says so once a minute. */
-static void log_failed(fl_publisher *publisher, const char *text)
+/* Counts texts that were not written; says so once a minute. */
+static void logs_failed(fl_publisher *publisher, uint64_t n, const char *text)
 {
-    uint64_t failed = __atomic_add_fetch(&publisher->failed_logs, 1, __ATOMIC_RELAXED);
+    uint64_t failed = __atomic_add_fetch(&publisher->failed_logs, n, __ATOMIC_RELAXED);
     int64_t now_us = fl_monotonic_us();
     int64_t last_us = __atomic_load_n(&publisher->complained_us, __ATOMIC_RELAXED);
     if (last_us != 0 && now_us - last_us < COMPLAIN_EVERY_US)
         return;
     if (__atomic_compare_exchange_n(&publisher->complained_us, &last_us, now_us, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         fl_error("publisher", "task logs cannot be written (%llu so far): %s", (unsigned long long)failed, text);
+}
+
+/* Gives up what a lane has not written yet. */
+static void fail_lane(fl_publisher *publisher, fl_batch *batch, uint32_t lane, const char *text)
+{
+    uint64_t n = 0;
+    for (fl_effect *e = batch->first; e != NULL; e = e->next) {
+        if (e->kind != FL_EFFECT_LOG || lane_of(publisher, &e->log.task) != lane ||
+            __atomic_load_n(&e->log.state, __ATOMIC_ACQUIRE) != FL_LOG_WAITS)
+            continue;
+        __atomic_store_n(&e->log.state, FL_LOG_FAILED, __ATOMIC_RELEASE);
+        ++n;
+    }
+    logs_failed(publisher, n, text);
+}
+
+/* Counts what a batch does not wait for any longer. It may be written later all the same. */
+static void note_hung_logs(fl_publisher *publisher, fl_batch *batch)
+{
+    uint64_t n = 0;
+    for (fl_effect *e = batch->first; e != NULL; e = e->next)
+        n += e->kind == FL_EFFECT_LOG && __atomic_load_n(&e->log.state, __ATOMIC_ACQUIRE) == FL_LOG_WAITS;
+    logs_failed(publisher, n, "the storage takes more than a second");
 }
 
 /* The next log effect of this lane from `e` on; NULL: there is none. */
@@ -154,10 +193,11 @@ static fl_effect *append_row(fl_cx *cx, const lane_job *job, fl_effect *first, f
     int32_t rc = joined->failed ? flamenco_fail(&failure, FLAMENCO_E_NOMEM, "memory is exhausted")
                                 : flamenco_log_storage_append(&cx->f->log_storage, &first->log.job, &first->log.task,
                                                               text, &failure);
-    for (fl_effect *e = first; e != end; e = next_of_lane(job, e->next))
+    uint64_t n = 0;
+    for (fl_effect *e = first; e != end; e = next_of_lane(job, e->next), ++n)
         __atomic_store_n(&e->log.state, rc == FLAMENCO_OK ? FL_LOG_WRITTEN : FL_LOG_FAILED, __ATOMIC_RELEASE);
     if (rc != FLAMENCO_OK)
-        log_failed(job->publisher, failure.text);
+        logs_failed(job->publisher, n, failure.text);
     return end;
 }
 
@@ -175,9 +215,14 @@ static int32_t run_lane(fl_cx *cx, fl_step *step, flamenco_error *err)
 static void lane_done(fl_step *step, int32_t result, const flamenco_error *err)
 {
     lane_job *job = (lane_job *)(void *)step;
+    fl_publisher *publisher = job->publisher;
     if (result != FLAMENCO_OK)
-        log_failed(job->publisher, err->text);
-    __atomic_sub_fetch(&job->publisher->lane_jobs, 1, __ATOMIC_ACQ_REL);
+        fail_lane(publisher, job->batch, job->lane, err->text);
+    /* Before the latch: the next batch takes what is still under way for a hung disk. */
+    pthread_mutex_lock(&publisher->lock);
+    --publisher->lane_jobs;
+    pthread_cond_broadcast(&publisher->idle);
+    pthread_mutex_unlock(&publisher->lock);
     latch_down(job->latch);
     latch_unref(job->latch);
     fl_batch_unref(job->batch);
@@ -190,18 +235,22 @@ static const fl_step_ops lane_ops = {
 
 static void start_lane(fl_publisher *publisher, fl_batch *batch, latch *l, uint32_t lane)
 {
-    lane_job *job = NULL;
-    if (__atomic_load_n(&publisher->lane_jobs, __ATOMIC_ACQUIRE) < LANE_JOBS_AT_MOST)
-        job = calloc(1, sizeof(*job));
+    pthread_mutex_lock(&publisher->lock);
+    int has_room = publisher->lane_jobs < LANE_JOBS_AT_MOST;
+    publisher->lane_jobs += has_room ? 1 : 0;
+    pthread_mutex_unlock(&publisher->lock);
+    lane_job *job = has_room ? calloc(1, sizeof(*job)) : NULL;
     if (job == NULL) {
-        log_failed(publisher, "too many appends wait for the disk, or memory is exhausted");
+        fail_lane(publisher, batch, lane, has_room ? "memory is exhausted" : "too many appends wait for the storage");
         latch_down(l);
+        pthread_mutex_lock(&publisher->lock);
+        publisher->lane_jobs -= has_room ? 1 : 0;
+        pthread_mutex_unlock(&publisher->lock);
         return;
     }
     *job = (lane_job){ .publisher = publisher, .batch = batch, .latch = l, .lane = lane };
     job->step.ops = &lane_ops;
     job->step.order_key = LANE_KEY + lane;
-    __atomic_add_fetch(&publisher->lane_jobs, 1, __ATOMIC_ACQ_REL);
     fl_batch_ref(batch);
     pthread_mutex_lock(&l->lock);
     ++l->refs;
@@ -209,7 +258,7 @@ static void start_lane(fl_publisher *publisher, fl_batch *batch, latch *l, uint3
     fl_workpool_submit(publisher->f->workpool, &job->step);
 }
 
-/* Appends the batch's log texts, and waits for that, but no longer than 1 s. */
+/* Appends the batch's log texts, and waits for that: 1 s at most, and hardly at all while earlier ones still hang. */
 static void append_logs(fl_publisher *publisher, fl_batch *batch)
 {
     uint32_t lanes = 0, count = 0;
@@ -223,14 +272,19 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
         return;
     latch *l = latch_create(count);
     if (l == NULL) {
-        log_failed(publisher, "memory is exhausted");
+        for (uint32_t lane = 0; lane < publisher->lanes; ++lane)
+            fail_lane(publisher, batch, lane, "memory is exhausted");
         return;
     }
+    pthread_mutex_lock(&publisher->lock);
+    int hangs = publisher->lane_jobs > 0;
+    pthread_mutex_unlock(&publisher->lock);
     for (uint32_t lane = 0; lane < publisher->lanes; ++lane) {
         if ((lanes >> lane) & 1u)
             start_lane(publisher, batch, l, lane);
     }
-    latch_wait(l, LOG_WAIT_US);
+    if (!latch_wait(l, hangs ? LOG_WAIT_HUNG_US : LOG_WAIT_US))
+        note_hung_logs(publisher, batch);
     latch_unref(l);
 }
 
@@ -281,16 +335,21 @@ static void do_effects(fl_publisher *publisher, fl_batch *batch)
     }
 }
 
-static void work_off(fl_publisher *publisher, fl_batch *batch)
+static void end_steps(fl_batch *batch)
 {
-    struct flamenco *f = publisher->f;
-    do_effects(publisher, batch);
     for (struct fl_step *step = batch->done_first; step != NULL;) {
         struct fl_step *next = step->next;
         step->next = NULL;
         step->ops->done(step, step->result, &step->error);
         step = next;
     }
+}
+
+static void work_off(fl_publisher *publisher, fl_batch *batch)
+{
+    struct flamenco *f = publisher->f;
+    do_effects(publisher, batch);
+    end_steps(batch);
     for (fl_effect *e = batch->first; e != NULL; e = e->next) {
         if (e->kind == FL_EFFECT_WAKE)
             fl_parked_wake(f->parked, &e->wake);
@@ -301,7 +360,6 @@ static void work_off(fl_publisher *publisher, fl_batch *batch)
 static void *publisher_main(void *arg)
 {
     fl_publisher *publisher = arg;
-    (void)pthread_setname_np(pthread_self(), "publisher");
     pthread_mutex_lock(&publisher->lock);
     for (;;) {
         while (publisher->first == NULL && !publisher->stopping)
@@ -313,11 +371,15 @@ static void *publisher_main(void *arg)
         if (publisher->first == NULL)
             publisher->last = &publisher->first;
         --publisher->queued;
+        publisher->busy = 1;
         pthread_cond_broadcast(&publisher->room);
         pthread_mutex_unlock(&publisher->lock);
         work_off(publisher, batch);
         pthread_mutex_lock(&publisher->lock);
+        publisher->busy = 0;
+        pthread_cond_broadcast(&publisher->idle);
     }
+    publisher->ended = 1;
     pthread_mutex_unlock(&publisher->lock);
     return NULL;
 }
@@ -334,6 +396,11 @@ int32_t fl_publisher_start(struct flamenco *f, fl_publisher **out, flamenco_erro
     pthread_mutex_init(&publisher->lock, NULL);
     pthread_cond_init(&publisher->wake, NULL);
     pthread_cond_init(&publisher->room, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&publisher->idle, &attr);
+    pthread_condattr_destroy(&attr);
     if (pthread_create(&publisher->thread, NULL, publisher_main, publisher) != 0) {
         fl_publisher_destroy(publisher);
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "cannot start the publisher's thread");
@@ -349,10 +416,28 @@ void fl_publisher_submit(fl_publisher *publisher, fl_batch *batch)
     pthread_mutex_lock(&publisher->lock);
     while (publisher->queued >= QUEUED_AT_MOST && !on_own_thread)
         pthread_cond_wait(&publisher->room, &publisher->lock);
-    *publisher->last = batch;
-    publisher->last = &batch->next;
-    ++publisher->queued;
-    pthread_cond_signal(&publisher->wake);
+    int ended = publisher->ended;
+    if (!ended) {
+        *publisher->last = batch;
+        publisher->last = &batch->next;
+        ++publisher->queued;
+        pthread_cond_signal(&publisher->wake);
+    }
+    pthread_mutex_unlock(&publisher->lock);
+    if (ended) { /* a plugin that stops tells of something: nobody is left who would hear it */
+        end_steps(batch);
+        fl_batch_unref(batch);
+    }
+}
+
+void fl_publisher_drain(fl_publisher *publisher, int64_t deadline_us)
+{
+    int64_t left_us = deadline_us - fl_monotonic_us();
+    struct timespec until = time_in(left_us > 0 ? left_us : 0);
+    int rc = 0;
+    pthread_mutex_lock(&publisher->lock);
+    while ((publisher->first != NULL || publisher->busy || publisher->lane_jobs > 0) && rc == 0)
+        rc = pthread_cond_timedwait(&publisher->idle, &publisher->lock, &until);
     pthread_mutex_unlock(&publisher->lock);
 }
 
@@ -382,6 +467,7 @@ void fl_publisher_destroy(fl_publisher *publisher)
 {
     if (publisher == NULL)
         return;
+    pthread_cond_destroy(&publisher->idle);
     pthread_cond_destroy(&publisher->room);
     pthread_cond_destroy(&publisher->wake);
     pthread_mutex_destroy(&publisher->lock);

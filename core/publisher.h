@@ -15,8 +15,12 @@ typedef struct fl_publisher fl_publisher;
 int32_t fl_publisher_start(struct flamenco *f, fl_publisher **out, flamenco_error *err);
 
 /* Queues a batch, whose reference is taken over. Waits while 4 batches are queued already, which holds back the writer.
- * [any] */
+ * After the stop its steps end, and its effects are dropped. [any] */
 void fl_publisher_submit(fl_publisher *publisher, fl_batch *batch);
+
+/* Waits until what is queued is worked off and its log texts are written, at most until the deadline: before the work pool
+ * stops, which writes them. */
+void fl_publisher_drain(fl_publisher *publisher, int64_t deadline_us);
 
 /* Works off what is queued, flushes broadcaster and forwarders until the deadline, joins the thread. */
 void fl_publisher_stop(fl_publisher *publisher, int64_t deadline_us);

@@ -62,7 +62,12 @@ static entry *slot_of(entry *entries, size_t size, uint32_t what, int64_t key)
     }
 }
 
-/* Makes the table anew with `size` places, leaving out what was stored before `keep_after_us`. */
+static int is_needed(const entry *e, int64_t keep_after_us)
+{
+    return e->key != 0 && (e->pending || e->at_us > e->stored_us || e->at_us >= keep_after_us);
+}
+
+/* Makes the table anew with `size` places, leaving out what is stored and older than `keep_after_us`. */
 static int rebuild(fl_touches *touches, size_t size, int64_t keep_after_us)
 {
     entry *fresh = calloc(size, sizeof(entry));
@@ -71,7 +76,7 @@ static int rebuild(fl_touches *touches, size_t size, int64_t keep_after_us)
     size_t used = 0;
     for (size_t i = 0; i < touches->size; ++i) {
         const entry *old = &touches->entries[i];
-        if (old->key == 0 || (!old->pending && old->at_us < keep_after_us))
+        if (!is_needed(old, keep_after_us))
             continue;
         *slot_of(fresh, size, old->what, old->key) = *old;
         ++used;
@@ -170,10 +175,8 @@ void fl_touches_trim(fl_touches *touches, int64_t now_us)
     pthread_mutex_lock(&touches->lock);
     size_t size = FIRST_SIZE;
     size_t fresh = 0;
-    for (size_t i = 0; i < touches->size; ++i) {
-        const entry *e = &touches->entries[i];
-        fresh += e->key != 0 && (e->pending || e->at_us >= now_us - KEEP_US);
-    }
+    for (size_t i = 0; i < touches->size; ++i)
+        fresh += is_needed(&touches->entries[i], now_us - KEEP_US) ? 1 : 0;
     while (size < fresh * 4)
         size *= 2;
     if (!rebuild(touches, size, now_us - KEEP_US))

@@ -29,7 +29,7 @@ void fl_touches_give_back(fl_touches *touches, const flamenco_touch *rows, size_
 /* Tells whether something waits to be stored. */
 int fl_touches_pending(fl_touches *touches);
 
-/* Forgets kept times that were stored more than a minute before now_us. */
+/* Forgets kept times that are stored and more than a minute older than now_us. */
 void fl_touches_trim(fl_touches *touches, int64_t now_us);
 
 #endif

@@ -100,6 +100,13 @@ static int32_t run_step(writer *w, fl_step *step, int *spoiled)
     return result;
 }
 
+static void give_touches_back(writer *w)
+{
+    if (w->n_touches > 0)
+        fl_touches_give_back(w->f->touches, w->touches, w->n_touches);
+    w->n_touches = 0;
+}
+
 static void store_touches(writer *w, int64_t now_us)
 {
     int64_t every_us = w->ex->config.touch_us > 0 ? w->ex->config.touch_us : TOUCH_EVERY_US;
@@ -112,19 +119,17 @@ static void store_touches(writer *w, int64_t now_us)
         return;
     flamenco_error err = FLAMENCO_ERROR_INIT;
     int32_t rc = flamenco_persist_savepoint(w->persist, &w->txn.pub, &err);
-    if (rc == FLAMENCO_OK)
+    if (rc == FLAMENCO_OK) {
         rc = flamenco_persist_touches(w->persist, &w->txn.pub, w->touches, sizeof(w->touches[0]), w->n_touches, &err);
+        flamenco_error end = FLAMENCO_ERROR_INIT; /* when this fails, the commit does, too */
+        int32_t ended = rc == FLAMENCO_OK ? flamenco_persist_release(w->persist, &w->txn.pub, &end)
+                                          : flamenco_persist_rollback_to(w->persist, &w->txn.pub, &end);
+        rc = rc == FLAMENCO_OK ? ended : rc;
+    }
     if (rc == FLAMENCO_OK)
-        rc = flamenco_persist_release(w->persist, &w->txn.pub, &err);
-    if (rc != FLAMENCO_OK)
-        fl_warn("executor", "cannot store last-seen times: %s", err.text);
-}
-
-static void give_touches_back(writer *w)
-{
-    if (w->n_touches > 0)
-        fl_touches_give_back(w->f->touches, w->touches, w->n_touches);
-    w->n_touches = 0;
+        return;
+    fl_warn("executor", "cannot store last-seen times now: %s", err.text);
+    give_touches_back(w);
 }
 
 /* Puts the batch's steps back to where they were, before everything that waits, in their order. */
@@ -154,6 +159,15 @@ static void note_trouble(writer *w, int32_t code, const char *text)
         fl_manager_fail(w->f, text);
 }
 
+/* The session may be what is broken: a connection that was lost, or was opened while nothing could be written. */
+static void renew_session(writer *w, int32_t code)
+{
+    if (code != FLAMENCO_E_UNAVAILABLE)
+        return;
+    flamenco_persist_close(w->persist, w->ex->writer_session);
+    w->ex->writer_session = NULL;
+}
+
 /* Undoes the batch; its steps will run again alone, or fail when their time is over. */
 static void fail_batch(writer *w, int32_t code, const char *text)
 {
@@ -162,11 +176,7 @@ static void fail_batch(writer *w, int32_t code, const char *text)
     fl_batch_cut(w->batch, &w->batch->first);
     give_touches_back(w);
     give_back(w);
-    /* A session may be what is broken, such as one that was opened while nothing could be written. */
-    if (code == FLAMENCO_E_UNAVAILABLE) {
-        flamenco_persist_close(w->persist, ex->writer_session);
-        ex->writer_session = NULL;
-    }
+    renew_session(w, code);
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
@@ -223,7 +233,8 @@ static void settle_doubt(writer *w)
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_last_batch(w->persist, w->ex->writer_session, &last, &err);
     if (rc != FLAMENCO_OK) {
-        note_trouble(w, rc, err.text);
+        /* What the commit ran into tells people more than why the store cannot be asked. */
+        note_trouble(w, rc, fl_error_is_passing(rc) ? w->doubt.text : err.text);
         return;
     }
     w->in_doubt = 0;
@@ -323,6 +334,7 @@ static void run_batch(writer *w)
     int32_t rc = begin_batch(w, &err);
     if (rc != FLAMENCO_OK) {
         /* Nothing ran yet: who waits keeps his place, until his time is over (expire_waiting). */
+        renew_session(w, rc);
         note_trouble(w, rc, err.text);
         return;
     }
@@ -383,7 +395,8 @@ static int wait_for_work(writer *w, int *quiet_now)
     pthread_mutex_lock(&ex->lock);
     if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         wait_us(ex, ex->trouble_wait_us);
-    while (ex->writes.first == NULL && !ex->stopping && !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
+    while (ex->writes.first == NULL && w->in_doubt == 0 && !ex->stopping &&
+           !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
         wait_us(ex, TOUCH_EVERY_US);
         if (fl_touches_pending(w->f->touches))
             break;
@@ -444,7 +457,8 @@ void *fl_writer_main(void *arg)
             settle_doubt(w);
         } else if (reopen_session(w)) {
             run_batch(w);
-            maintain(w, quiet_now);
+            if (ex->trouble_wait_us == 0)
+                maintain(w, quiet_now);
         }
         note_running(w, NULL, 0);
         fl_arena_reset(w->arena);

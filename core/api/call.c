@@ -18,6 +18,7 @@
 #include "core/parked.h"
 #include "core/workpool.h"
 
+#define BUDGET_EXPECTED 1048576u /* bytes that a list or a compiled job is taken for until its size is known */
 #define DECODE_INLINE_MAX 16384u /* bytes; larger bodies are checked on a worker thread */
 
 static const fl_step_ops decode_ops, secret_hash_ops, secret_check_ops, prepare_ops, finish_ops;
@@ -64,6 +65,8 @@ flamenco_str fl_call_uuid_text(fl_call *call, const flamenco_uuid *uuid)
 static void destroy_call(void *user)
 {
     fl_call *call = user;
+    if (call->budget != NULL)
+        fl_budget_leave(call->budget, &call->place);
     if (call->has_in) {
         void *in;
         memcpy(&in, &call->in, sizeof(in));
@@ -76,6 +79,8 @@ static void destroy_call(void *user)
 
 static void send_call(fl_call *call, int may_compress)
 {
+    if (call->budget != NULL && call->budget == call->f->reply_budget)
+        fl_budget_set(call->budget, &call->place, call->reply.body.len);
     fl_metrics_request(call->f->metrics, call->reply.status, fl_monotonic_us() - call->begun_us);
     fl_send(call->f, call->http, &call->reply, may_compress);
 }
@@ -178,6 +183,8 @@ static int32_t run_prepare(fl_cx *cx, fl_step *step, flamenco_error *err)
 static void prepare_done(fl_step *step, int32_t result, const flamenco_error *err)
 {
     fl_call *call = call_of(step);
+    if (call->budget != NULL)
+        fl_budget_set(call->budget, &call->place, fl_arena_size(call->arena));
     if (call->reply.status != 0)
         send_call(call, 1);
     else if (result < 0)
@@ -466,10 +473,41 @@ static void run_here(fl_call *call)
     handler_done(&call->step, run_handler(&cx, &call->step, &call->step.error), &call->step.error);
 }
 
+/* There is room for what this request will hold, or its time is over. */
+static void budget_answered(fl_budget_place *place, int granted)
+{
+    fl_call *call = (fl_call *)(void *)((char *)place - offsetof(fl_call, place));
+    if (!granted)
+        fail_call(call, FLAMENCO_E_UNAVAILABLE, "too much memory is in use by other requests");
+    else
+        submit(call, call->op->prepare ? &prepare_ops : handler_ops(call));
+}
+
+/* The memory that a request of this operation shares with others; NULL when it needs little. */
+static fl_budget *budget_of(const fl_call *call)
+{
+    switch (call->op->id) {
+    case API_OP_FETCH_JOBS:
+    case API_OP_FETCH_JOB_TASKS:
+    case API_OP_FETCH_WORKERS:
+        return call->f->reply_budget;
+    case API_OP_SUBMIT_JOB:
+    case API_OP_SUBMIT_JOB_CHECK:
+        return call->f->compile_budget;
+    default:
+        return NULL;
+    }
+}
+
 static void after_credentials(fl_call *call, int may_compress)
 {
+    call->budget = call->problem == NULL ? budget_of(call) : NULL;
     if (call->problem != NULL && !call->op->auth) {
         refuse_and_send(call, call->problem->status, call->problem->text, may_compress);
+    } else if (call->budget != NULL) {
+        uint64_t expected = fl_http_request_body(call->http).len + BUDGET_EXPECTED;
+        fl_budget_enter(call->budget, &call->place, expected, fl_monotonic_us() + call->f->limits->request_timeout_us,
+                        budget_answered);
     } else if (call->op->prepare && call->problem == NULL) {
         submit(call, &prepare_ops);
     } else if (call->op->klass == API_CLASS_NONE) {

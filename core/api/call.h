@@ -8,6 +8,7 @@
 
 #include "api_routes.h"
 #include "api_write.h"
+#include "core/budget.h"
 #include "core/http/http.h"
 #include "core/step.h"
 
@@ -37,6 +38,8 @@ struct fl_call {
     flamenco_str secret, secret_hash;
     fl_api_problem *problem; /* the request is wrong in itself; told after authentication */
     int64_t begun_us;
+    fl_budget *budget; /* that `place` counts in; NULL = none */
+    fl_budget_place place;
     uint32_t gone; /* atomic: the client went away */
     uint32_t has_in; /* `in` must be finished */
 };

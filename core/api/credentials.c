@@ -146,11 +146,14 @@ static void remember(fl_credentials *c, const flamenco_uuid *worker, const unsig
     pthread_rwlock_unlock(&c->lock);
 }
 
-/* A NUL-terminated copy, since libcrypt knows no lengths. NULL: the text holds a NUL, or no memory. */
+static int has_nul(flamenco_str text)
+{
+    return text.len > 0 && memchr(text.ptr, '\0', (size_t)text.len) != NULL;
+}
+
+/* A NUL-terminated copy, since libcrypt knows no lengths. NULL: no memory. */
 static char *copy_text(flamenco_str text)
 {
-    if (text.len > 0 && memchr(text.ptr, '\0', (size_t)text.len) != NULL)
-        return NULL;
     char *copy = malloc((size_t)text.len + 1);
     if (copy == NULL)
         return NULL;
@@ -170,16 +173,17 @@ static void wipe_text(char *text)
 int32_t fl_credentials_check(fl_credentials *c, const flamenco_uuid *worker, flamenco_str secret, flamenco_str hash)
 {
     unsigned char digest[DIGEST_LEN];
-    int32_t rc = FLAMENCO_E_INVALID;
+    int32_t rc = FLAMENCO_E_NOMEM;
     char *secret_text = NULL, *hash_text = NULL;
     struct crypt_data *data = NULL;
-    if (secret.len > FL_SECRET_MAX)
+    if (secret.len > FL_SECRET_MAX || has_nul(secret) || has_nul(hash))
         return FLAMENCO_E_INVALID;
     secret_text = copy_text(secret);
     hash_text = copy_text(hash);
     data = calloc(1, sizeof(*data));
     if (secret_text == NULL || hash_text == NULL || data == NULL)
         goto cleanup;
+    rc = FLAMENCO_E_INVALID;
     const char *made = crypt_rn(secret_text, hash_text, data, (int)sizeof(*data));
     if (made == NULL || made[0] == '*' || strlen(made) != strlen(hash_text) ||
         CRYPTO_memcmp(made, hash_text, strlen(made)) != 0)
@@ -201,7 +205,7 @@ int32_t fl_credentials_hash(flamenco_str secret, char out[FL_SECRET_HASH_MAX])
     unsigned char salt_bytes[16];
     char salt[CRYPT_GENSALT_OUTPUT_SIZE];
     int32_t rc = FLAMENCO_E_NOMEM;
-    if (secret.len > FL_SECRET_MAX || (secret.len > 0 && memchr(secret.ptr, '\0', (size_t)secret.len) != NULL))
+    if (secret.len > FL_SECRET_MAX || has_nul(secret))
         return FLAMENCO_E_INVALID;
     char *text = copy_text(secret);
     struct crypt_data *data = calloc(1, sizeof(*data));

@@ -22,7 +22,7 @@ typedef struct page {
     struct flamenco *f;
     fl_http_request *http;
     fl_reply reply;
-    /* Fills the reply and returns 0, or sends the answer itself and returns 1. */
+    /* Fills the reply. */
     int32_t (*make)(struct page *page, fl_cx *cx, flamenco_error *err);
     const flamenco_http_routes_ref *routes; /* for plugins */
 } page;
@@ -41,8 +41,6 @@ static int32_t run_page(fl_cx *cx, fl_step *step, flamenco_error *err)
 static void page_done(fl_step *step, int32_t result, const flamenco_error *err)
 {
     page *p = (page *)(void *)step;
-    if (result == 1)
-        return; /* sent already */
     if (result < 0)
         fl_reply_failure(&p->reply, result, err->text);
     fl_send(p->f, p->http, &p->reply, 1);

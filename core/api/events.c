@@ -146,6 +146,23 @@ int32_t fl_event_worker(const flamenco_worker_event *event, flamenco_event *out)
     return rc;
 }
 
+int32_t fl_event_worker_tag(const flamenco_tag *row, int deleted, flamenco_event *out)
+{
+    event_text text;
+    char id[37];
+    api_event_worker_tag_update update = { .was_deleted = deleted != 0 };
+    update.tag.id = uuid_text(&row->uuid, id);
+    if (!deleted) {
+        update.tag.name = row->name;
+        update.tag.description = row->description;
+        update.tag.has_description = 1; /* also when it is empty */
+    }
+    begin_event(&text, "/workertags", NULL, "/workertags", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 });
+    fl_json w = fl_json_begin(&text.buf);
+    api_write_event_worker_tag_update(&w, &update);
+    return end_event(&text, FLAMENCO_EVENT_WORKER_TAG, out);
+}
+
 int32_t fl_event_task_log(const flamenco_uuid *job, const flamenco_uuid *task, flamenco_str log, flamenco_event *out)
 {
     event_text text;

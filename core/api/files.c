@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "core/base/str.h"
-#include "core/http/cors.h"
 #include "core/http/range.h"
 
 static const char *type_of(flamenco_str path)
@@ -30,9 +29,9 @@ static const char *type_of(flamenco_str path)
                                                                   : "application/octet-stream";
 }
 
-/* Sends an open file, whose descriptor is taken over. */
-static int32_t send_file(fl_cx *cx, fl_http_request *http, flamenco_str path, int fd, const flamenco_file_info *info,
-                         fl_reply *reply)
+/* Answers with an open file, whose descriptor is taken over. */
+static int32_t answer_file(fl_http_request *http, flamenco_str path, int fd, const flamenco_file_info *info,
+                           fl_reply *reply)
 {
     fl_http_file file = { .size = info->size_bytes,
                           .mtime_s = info->modified_us / 1000000,
@@ -40,33 +39,22 @@ static int32_t send_file(fl_cx *cx, fl_http_request *http, flamenco_str path, in
                           .if_range = fl_http_request_header_text(http, "if-range"),
                           .if_modified_since = fl_http_request_header_text(http, "if-modified-since") };
     fl_http_file_plan plan;
-    fl_http_header headers[3 + FL_CORS_MAX_HEADERS];
+    int32_t rc;
     fl_http_plan_file(&file, &plan);
     if (plan.status == 304 || plan.status == 416) {
         close(fd);
-        int32_t rc = plan.status == 304
-                         ? fl_reply_empty(reply, 304)
-                         : fl_reply_error(reply, 416, "the file has %llu bytes", (unsigned long long)info->size_bytes);
-        if (plan.content_range[0] != '\0')
-            fl_reply_header_add(reply, "content-range", flamenco_text(plan.content_range));
-        return rc;
+        rc = plan.status == 304
+                 ? fl_reply_empty(reply, 304)
+                 : fl_reply_error(reply, 416, "the file has %llu bytes", (unsigned long long)info->size_bytes);
+    } else {
+        rc = fl_reply_file(reply, plan.status, type_of(path), fd, plan.offset, plan.length);
+        fl_reply_header_add(reply, "accept-ranges", FL_STR("bytes"));
+        if (plan.last_modified[0] != '\0')
+            fl_reply_header_add(reply, "last-modified", flamenco_text(plan.last_modified));
     }
-    fl_http_reply out = { .status = plan.status,
-                          .flags = FL_HTTP_FILE,
-                          .content_type = flamenco_text(type_of(path)),
-                          .headers = headers,
-                          .fd = fd,
-                          .offset = plan.offset,
-                          .length = plan.length };
-    out.n_headers =
-        fl_cors_headers(fl_http_request_header_text(http, "origin"), cx->f->origins, cx->f->n_origins, 0, headers);
-    headers[out.n_headers++] = (fl_http_header){ FL_STR("accept-ranges"), FL_STR("bytes") };
-    if (plan.last_modified[0] != '\0')
-        headers[out.n_headers++] = (fl_http_header){ FL_STR("last-modified"), flamenco_text(plan.last_modified) };
     if (plan.content_range[0] != '\0')
-        headers[out.n_headers++] = (fl_http_header){ FL_STR("content-range"), flamenco_text(plan.content_range) };
-    fl_http_answer(http, &out);
-    return 1;
+        fl_reply_header_add(reply, "content-range", flamenco_text(plan.content_range));
+    return rc;
 }
 
 int32_t fl_files_serve(fl_cx *cx, fl_http_request *http, flamenco_str path, fl_reply *reply)
@@ -96,5 +84,5 @@ int32_t fl_files_serve(fl_cx *cx, fl_http_request *http, flamenco_str path, fl_r
         fl_reply_header_add(reply, "location", location);
         return rc;
     }
-    return send_file(cx, http, plain, fd, &info, reply);
+    return answer_file(http, plain, fd, &info, reply);
 }

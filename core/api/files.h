@@ -9,7 +9,7 @@
 #include "core/cx.h"
 #include "core/http/http.h"
 
-/* Answers a request for `path` (encoded, begins with '/'). Returns 0 with the reply filled, or 1 when the file is being sent.
+/* Answers a request for `path` (encoded, begins with '/'). Returns 0 with the reply filled, or NOMEM.
  * [worker] */
 int32_t fl_files_serve(fl_cx *cx, fl_http_request *http, flamenco_str path, fl_reply *reply);
 

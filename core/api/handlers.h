@@ -10,6 +10,7 @@
 /* meta.c */
 int32_t fl_get_version(fl_call *call, const api_get_version_in *in);
 int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in);
+int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 
@@ -28,6 +29,9 @@ int32_t fl_fetch_jobs(fl_call *call, const api_fetch_jobs_in *in);
 int32_t fl_fetch_job(fl_call *call, const api_fetch_job_in *in);
 int32_t fl_set_job_status(fl_call *call, const api_set_job_status_in *in);
 int32_t fl_set_job_priority(fl_call *call, const api_set_job_priority_in *in);
+int32_t fl_set_job_tag(fl_call *call, const api_set_job_tag_in *in);
+int32_t fl_fetch_job_blocklist(fl_call *call, const api_fetch_job_blocklist_in *in);
+int32_t fl_remove_job_blocklist(fl_call *call, const api_remove_job_blocklist_in *in);
 int32_t fl_fetch_job_tasks(fl_call *call, const api_fetch_job_tasks_in *in);
 
 /* tasks.c */
@@ -54,5 +58,17 @@ int32_t fl_may_worker_run(fl_call *call, const api_may_worker_run_in *in);
 /* worker_mgt.c */
 int32_t fl_fetch_workers(fl_call *call, const api_fetch_workers_in *in);
 int32_t fl_fetch_worker(fl_call *call, const api_fetch_worker_in *in);
+int32_t fl_delete_worker(fl_call *call, const api_delete_worker_in *in);
+int32_t fl_request_worker_status_change(fl_call *call, const api_request_worker_status_change_in *in);
+int32_t fl_set_worker_tags(fl_call *call, const api_set_worker_tags_in *in);
+int32_t fl_fetch_worker_sleep_schedule(fl_call *call, const api_fetch_worker_sleep_schedule_in *in);
+int32_t fl_set_worker_sleep_schedule(fl_call *call, const api_set_worker_sleep_schedule_in *in);
+
+/* worker_tags.c */
+int32_t fl_fetch_worker_tags(fl_call *call, const api_fetch_worker_tags_in *in);
+int32_t fl_create_worker_tag(fl_call *call, const api_create_worker_tag_in *in);
+int32_t fl_fetch_worker_tag(fl_call *call, const api_fetch_worker_tag_in *in);
+int32_t fl_update_worker_tag(fl_call *call, const api_update_worker_tag_in *in);
+int32_t fl_delete_worker_tag(fl_call *call, const api_delete_worker_tag_in *in);
 
 #endif

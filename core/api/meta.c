@@ -41,6 +41,23 @@ int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in)
     return rc;
 }
 
+int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in)
+{
+    static const api_farm_status statuses[] = {
+        [FLAMENCO_FARM_STARTING] = API_FARM_STATUS_STARTING, [FLAMENCO_FARM_ACTIVE] = API_FARM_STATUS_ACTIVE,
+        [FLAMENCO_FARM_IDLE] = API_FARM_STATUS_IDLE,         [FLAMENCO_FARM_WAITING] = API_FARM_STATUS_WAITING,
+        [FLAMENCO_FARM_ASLEEP] = API_FARM_STATUS_ASLEEP,     [FLAMENCO_FARM_INOPERATIVE] = API_FARM_STATUS_INOPERATIVE,
+        [FLAMENCO_FARM_UNKNOWN] = API_FARM_STATUS_UNKNOWN,
+    };
+    (void)in;
+    const flamenco_farm_status_ref *farm = &call->f->farm_status;
+    uint32_t status = farm->table != NULL ? flamenco_farm_status_current(farm) : FLAMENCO_FARM_UNKNOWN;
+    if (status >= sizeof(statuses) / sizeof(statuses[0]))
+        status = FLAMENCO_FARM_UNKNOWN;
+    api_farm_status_report out = { statuses[status] };
+    return api_get_farm_status_200(&call->reply, &out);
+}
+
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in)
 {
     const fl_config_snapshot *config = fl_config_current(call->f->config);

@@ -78,7 +78,7 @@ typedef struct exchange {
     fl_http_request *http;
     fl_reply *reply;
     flamenco_str content_type;
-    int answered; /* 1: the reply is filled; 2: it was sent */
+    int answered; /* the reply is filled */
 } exchange;
 
 static flamenco_str get_header(const void *r, const char *name)
@@ -135,21 +135,13 @@ static int32_t answer_file(void *r, uint32_t status, const char *content_type, i
         close(fd);
         return FLAMENCO_E_CONFLICT;
     }
-    fl_http_header headers[FL_REPLY_HEADERS_MAX];
-    fl_http_reply out = { .status = (int32_t)status,
-                          .flags = FL_HTTP_FILE,
-                          .headers = headers,
-                          .fd = fd,
-                          .offset = offset,
-                          .length = length };
-    if (content_type != NULL)
-        out.content_type = flamenco_text(content_type);
-    for (uint32_t i = 0; i < x->reply->n_headers; ++i)
-        headers[out.n_headers++] =
-            (fl_http_header){ flamenco_text(x->reply->headers[i].name), fl_reply_header_value(x->reply, i) };
-    x->answered = 2;
-    fl_http_answer(x->http, &out);
-    return FLAMENCO_OK;
+    flamenco_str type = { NULL, 0 };
+    if (content_type != NULL && (type = fl_arena_copy(x->cx->arena, flamenco_text(content_type))).ptr == NULL) {
+        close(fd);
+        return FLAMENCO_E_NOMEM;
+    }
+    x->answered = 1;
+    return fl_reply_file(x->reply, (int32_t)status, type.ptr, fd, offset, length);
 }
 
 int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http,
@@ -172,8 +164,6 @@ int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes
                                    .file = answer_file };
     fl_reply_reset(reply);
     int32_t rc = flamenco_http_routes_handle(routes, &cx->pub, &request, &answer, err);
-    if (x.answered == 2)
-        return 1;
     if (rc != FLAMENCO_OK) {
         fl_error("http", "a plugin could not answer %.*s: %s", FL_STR_ARGS(request.path), err->text);
         return fl_reply_error(reply, 500, "%s", err->text);

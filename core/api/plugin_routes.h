@@ -12,7 +12,7 @@
 /* Finds the plugin with the longest prefix that fits. NULL: none. [any] */
 const flamenco_http_routes_ref *fl_plugin_routes_find(const struct flamenco *f, flamenco_str method, flamenco_str path);
 
-/* Lets the plugin answer. Returns 0 with the reply filled; 1 when the answer was sent already; or an error. [worker] */
+/* Lets the plugin answer. Returns 0 with the reply filled, or an error. [worker] */
 int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http,
                                fl_reply *reply, flamenco_error *err);
 

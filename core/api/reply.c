@@ -4,13 +4,23 @@
  */
 #include "core/api/reply.h"
 
+#include <unistd.h>
+
 #define ERROR_TEXT_MAX 4096
 
 static const char json_type[] = "application/json";
 static const char text_type[] = "text/plain; charset=UTF-8";
 
+static void drop_file(fl_reply *reply)
+{
+    if (reply->has_file)
+        close(reply->fd);
+    reply->has_file = 0;
+}
+
 void fl_reply_fini(fl_reply *reply)
 {
+    drop_file(reply);
     fl_buf_fini(&reply->body);
     fl_buf_fini(&reply->header_text);
     memset(reply, 0, sizeof(*reply));
@@ -28,6 +38,7 @@ void fl_reply_reset(fl_reply *reply)
     reply->status = 0;
     reply->n_headers = 0;
     reply->content_type = NULL;
+    drop_file(reply);
     empty_buf(&reply->body);
     empty_buf(&reply->header_text);
 }
@@ -43,6 +54,7 @@ static void begin(fl_reply *reply, int32_t status, const char *content_type)
     reply->status = status;
     reply->content_type = content_type;
     reply->body.len = 0;
+    drop_file(reply);
 }
 
 fl_json *fl_reply_json_begin(fl_reply *reply, int32_t status)
@@ -137,6 +149,17 @@ int32_t fl_reply_text(fl_reply *reply, int32_t status, flamenco_str text)
 {
     begin(reply, status, text_type);
     fl_buf_add_str(&reply->body, text);
+    return result(reply);
+}
+
+int32_t fl_reply_file(fl_reply *reply, int32_t status, const char *content_type, int32_t fd, uint64_t offset,
+                      uint64_t length)
+{
+    begin(reply, status, content_type);
+    reply->has_file = 1;
+    reply->fd = fd;
+    reply->offset = offset;
+    reply->length = length;
     return result(reply);
 }
 

@@ -28,6 +28,9 @@ typedef struct fl_reply {
     fl_json json;
     fl_reply_header headers[FL_REPLY_HEADERS_MAX];
     fl_buf header_text;
+    int32_t has_file; /* 1: the body is a part of a file: the descriptor is the reply's */
+    int32_t fd;
+    uint64_t offset, length;
 } fl_reply;
 
 void fl_reply_fini(fl_reply *reply);
@@ -56,6 +59,10 @@ int32_t fl_reply_failure(fl_reply *reply, int32_t code, const char *text);
 
 /* Answers with `text/plain; charset=UTF-8`. The text is copied. */
 int32_t fl_reply_text(fl_reply *reply, int32_t status, flamenco_str text);
+
+/* Answers with `length` bytes of a file from `offset`. The descriptor is taken over; content_type may be NULL. */
+int32_t fl_reply_file(fl_reply *reply, int32_t status, const char *content_type, int32_t fd, uint64_t offset,
+                      uint64_t length);
 
 /* Answers without a body. */
 int32_t fl_reply_empty(fl_reply *reply, int32_t status);

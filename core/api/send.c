@@ -61,8 +61,16 @@ void fl_send(struct flamenco *f, fl_http_request *http, fl_reply *reply, int may
     for (uint32_t i = 0; i < reply->n_headers; ++i)
         headers[out.n_headers++] =
             (fl_http_header){ flamenco_text(reply->headers[i].name), fl_reply_header_value(reply, i) };
-    if (is_json(reply) && wants_pretty(http, arena))
+    if (reply->has_file) {
+        /* Taken over by the HTTP layer, whatever comes of it. */
+        reply->has_file = 0;
+        out.flags = FL_HTTP_FILE;
+        out.fd = reply->fd;
+        out.offset = reply->offset;
+        out.length = reply->length;
+    } else if (is_json(reply) && wants_pretty(http, arena)) {
         indent(reply);
+    }
     if (reply->body.len > 0) {
         out.body = take_body(http, reply, may_compress && f->http_settings->gzip, &out.flags);
         if (out.body == NULL) {

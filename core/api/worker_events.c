@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/api/worker_events.h"
 
-#include "core/api/convert.h"
-
-int32_t fl_worker_emit(fl_cx *cx, flamenco_worker *row, uint32_t previous)
+int32_t fl_worker_emit(fl_cx *cx, const flamenco_worker *row, uint32_t previous)
 {
-    row->seen_us = fl_worker_seen(cx->f, row);
     flamenco_worker_event event = { .struct_size = (uint32_t)sizeof(event), .previous_status = previous, .row = row };
     return cx->pub.host->emit_worker(&cx->pub, &event);
 }

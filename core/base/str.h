@@ -18,7 +18,7 @@ static inline int fl_str_is(flamenco_str s, const char *text)
 }
 int fl_str_starts(flamenco_str s, const char *prefix);
 int fl_str_equal_nocase(flamenco_str a, flamenco_str b); /* ASCII letters only */
-flamenco_str fl_str_trim(flamenco_str s);                /* blanks, tabs, CR, LF at both ends */
+flamenco_str fl_str_trim(flamenco_str s); /* blanks, tabs, CR, LF at both ends */
 
 /* Splits off the part of *rest before `sep` and moves *rest behind it. Returns 0 when *rest was used up. An empty text
  * gives one empty part; start with a copy whose ptr is not NULL. */

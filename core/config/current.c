@@ -223,7 +223,7 @@ int32_t fl_config_open(const fl_config_options *options, fl_config_problems *pro
     pthread_mutex_init(&config->intern_lock, NULL);
     int32_t rc = copy_options(config, options);
     if (rc == FLAMENCO_OK)
-        rc = read_file(config, problems, &first, NULL);
+        rc = options->ignore_file ? build(config, NULL, problems, &first) : read_file(config, problems, &first, NULL);
     if (rc != FLAMENCO_OK) {
         fl_config_close(config);
         return rc;

@@ -22,6 +22,7 @@ typedef struct fl_config_options {
     flamenco_str executable_dir; /* absolute; empty = unknown */
     const char *program; /* "Flamenco 3.9", for the comment in a written file; borrowed until close */
     int force_first_run; /* -setup-assistant */
+    int ignore_file; /* as if the file were missing: to check plugins although it cannot be used */
 } fl_config_options;
 
 typedef struct fl_config_snapshot {

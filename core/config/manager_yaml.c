@@ -323,6 +323,16 @@ static void check_mandatory(reader *r, uint32_t line)
     }
 }
 
+/* What has no file to load is out of the loader's way; it was reported. */
+static void disable_broken(reader *r)
+{
+    for (size_t i = 0; i < r->n; ++i) {
+        fl_plugin_entry *e = &r->entries[i];
+        if (e->use != NULL ? e->used == NULL || e->used->use != NULL || !e->used->enabled : e->file == NULL)
+            e->enabled = 0;
+    }
+}
+
 /* ---- The whole file ---- */
 
 static void read_plugin_path(reader *r, const fl_yaml_node *node)
@@ -396,6 +406,7 @@ static void read_root(reader *r, const fl_yaml_node *root)
     check_names(r);
     check_uses(r);
     check_mandatory(r, plugins != NULL ? plugins->line : 0);
+    disable_broken(r);
     r->yaml->plugins = r->entries;
     r->yaml->n_plugins = r->n;
     if (root == NULL)
@@ -415,20 +426,22 @@ int32_t fl_manager_yaml_parse(flamenco_str text, const char *file, flamenco_str 
     if (yaml == NULL)
         return FLAMENCO_E_NOMEM;
     reader r = { .yaml = yaml, .cwd = cwd, .problems = problems };
+    int usable = 0;
     yaml->arena = fl_arena_create(0);
     yaml->file = yaml->arena != NULL ? fl_arena_copy(yaml->arena, flamenco_text(file)).ptr : NULL;
     if (yaml->file == NULL)
         r.rc = FLAMENCO_E_NOMEM;
     else
         r.rc = fl_yaml_parse(text, file, FL_YAML_STRICT, problems, &yaml->doc);
-    if (r.rc == FLAMENCO_OK)
+    if (r.rc == FLAMENCO_OK) {
         read_root(&r, fl_yaml_root(yaml->doc));
-    if (r.rc != FLAMENCO_OK) {
-        fl_manager_yaml_destroy(yaml);
-        return r.rc;
+        usable = r.rc == FLAMENCO_OK || r.rc == FLAMENCO_E_INVALID;
     }
-    *out = yaml;
-    return FLAMENCO_OK;
+    if (usable)
+        *out = yaml;
+    else
+        fl_manager_yaml_destroy(yaml);
+    return r.rc;
 }
 
 /* Reads one candidate. NOT_FOUND is passed on without a problem. */

@@ -60,7 +60,8 @@ typedef struct fl_manager_yaml {
 } fl_manager_yaml;
 
 /* Reads the text of manager.yaml. `file` names it in messages. `cwd` (absolute) is what paths are relative to. All problems
- * are collected. Returns 0; INVALID when errors were added; NOMEM. Free it with fl_manager_yaml_destroy. [main] */
+ * are collected. Returns 0; INVALID when errors were added: then *out is what could be understood, so that the plugins can be
+ * checked too, or NULL when the text is no YAML; NOMEM. Free it with fl_manager_yaml_destroy. [main] */
 int32_t fl_manager_yaml_parse(flamenco_str text, const char *file, flamenco_str cwd, fl_config_problems *problems,
                               fl_manager_yaml **out);
 

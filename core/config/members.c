@@ -30,13 +30,13 @@ const fl_member fl_members[] = {
       "The manager's own files." },
     { "job_deleter", "flamenco.job_deleter/1", 0, NULL,
       "Removes jobs that were marked for deletion." },
-    { "farm_status", "flamenco.farm_status/1", 0, NULL,
+    { "farm_status", "flamenco.farm_status/1", 0, "farm-status",
       "One word for what the farm does." },
     { "shaman", "flamenco.shaman/1", 0, NULL,
       "Content-addressed storage of the artists' files." },
     { "last_rendered", "flamenco.last_rendered/1", 0, NULL,
       "Small pictures of what was rendered last." },
-    { "sleep_scheduler", "flamenco.sleep_scheduler/1", 0, NULL,
+    { "sleep_scheduler", "flamenco.sleep_scheduler/1", 0, "sleep-scheduler",
       "When workers sleep." },
 };
 // clang-format on

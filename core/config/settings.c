@@ -201,6 +201,21 @@ __attribute__((format(printf, 3, 4))) static void fail_at(maker *m, uint32_t lin
         m->rc = FLAMENCO_E_INVALID;
 }
 
+/* What the plugin itself got wrong: told at its entry. */
+__attribute__((format(printf, 2, 3))) static void fail_plugin(maker *m, const char *fmt, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    fl_config_problem_add(m->problems, FLAMENCO_LOG_ERROR, m->entry->yaml_file, m->entry->line,
+                          "plugins.%s: plugin %s: defect of the plugin: %s", m->member,
+                          m->entry->file != NULL ? m->entry->file : m->entry->name, text);
+    if (m->rc == FLAMENCO_OK)
+        m->rc = FLAMENCO_E_INVALID;
+}
+
 static int is_key(const char *key)
 {
     return key != NULL && key[0] != '\0' && strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(key);
@@ -223,34 +238,30 @@ static int fits_field(uint32_t setting, uint32_t field)
 /* Checks a declaration by itself; what is wrong is a defect of the plugin. Returns 0 when it cannot be used. */
 static int take_declaration(maker *m, const flamenco_setting *declared, slot *e)
 {
-    const char *member = m->member;
     memset(e, 0, sizeof(*e));
     e->field = -1;
     size_t size = declared->struct_size < sizeof(e->setting) ? declared->struct_size : sizeof(e->setting);
     memcpy(&e->setting, declared, size);
     if (!is_key(e->setting.key)) {
-        fail_at(m, 0, "plugins.%s: defect of the plugin: a setting has a bad key \"%.64s\"", member,
-                e->setting.key != NULL ? e->setting.key : "(null)");
+        fail_plugin(m, "a setting has a bad key \"%.64s\"", e->setting.key != NULL ? e->setting.key : "(null)");
         return 0;
     }
     for (size_t i = 0; i < m->s->n; ++i) {
         if (strcmp(m->s->slots[i].setting.key, e->setting.key) == 0) {
-            fail_at(m, 0, "plugins.%s: defect of the plugin: it declares the setting \"%s\" twice", member,
-                    e->setting.key);
+            fail_plugin(m, "it declares the setting \"%s\" twice", e->setting.key);
             return 0;
         }
     }
     if (e->setting.type < FLAMENCO_SETTING_TEXT || e->setting.type > FLAMENCO_SETTING_PATH_LIST) {
-        fail_at(m, 0, "plugins.%s: defect of the plugin: the setting \"%s\" has the unknown type %u", member,
-                e->setting.key, e->setting.type);
+        fail_plugin(m, "the setting \"%s\" has the unknown type %u", e->setting.key, e->setting.type);
         return 0;
     }
     if (e->setting.reference_key == NULL)
         return 1;
     e->field = m->config != NULL ? fl_reference_find(e->setting.reference_key) : -1;
     if (e->field < 0 || !fits_field(e->setting.type, fl_reference_fields[e->field].type)) {
-        fail_at(m, 0, "plugins.%s: defect of the plugin: the setting \"%s\" wants the key \"%.64s\", which %s", member,
-                e->setting.key, e->setting.reference_key, e->field < 0 ? "does not exist" : "has another type");
+        fail_plugin(m, "the setting \"%s\" wants the key \"%.64s\", which %s", e->setting.key, e->setting.reference_key,
+                    e->field < 0 ? "does not exist" : "has another type");
         return 0;
     }
     return 1;
@@ -267,7 +278,11 @@ static void take_value(maker *m, slot *e)
         rc = fl_setting_read(&e->setting, node, given->yaml_file, what, m->s->cwd, m->s->arena, m->problems, &e->value);
         e->place = fl_arena_printf(m->s->arena, "%s:%u", given->yaml_file, node->line);
     } else {
-        rc = fl_setting_default(&e->setting, what, m->s->cwd, m->s->arena, m->problems, &e->value);
+        fl_config_problems found = { 0 };
+        rc = fl_setting_default(&e->setting, what, m->s->cwd, m->s->arena, &found, &e->value);
+        if (found.count > 0)
+            fail_plugin(m, "%s", found.items[0].text);
+        fl_config_problems_fini(&found);
         e->place = fl_arena_printf(m->s->arena, "%s (default)", what);
         if (rc == FLAMENCO_OK && (e->setting.flags & FLAMENCO_SETTING_REQUIRED) != 0)
             fail_at(m, given->settings != NULL ? given->settings->line : given->line, "%s is missing: %s is wanted",

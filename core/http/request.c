@@ -6,6 +6,8 @@
  */
 #include "core/http/internal.h"
 
+#include <poll.h>
+
 #include "core/http/head.h"
 
 /* h2o frees this with the request's pool, and thereby tells us. */
@@ -137,6 +139,19 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     return request;
 }
 
+/* h2o goes on with what it has read after a reply that could not be written: asks the system before a request that came
+ * behind another one, so that a client that is gone, or was given up, does not keep us busy. One that only said that it
+ * will send no more still wants its replies. */
+static int is_of_the_dead(fl_conn *conn)
+{
+    uint64_t read_before = conn->read_before;
+    conn->read_before = conn->sock->bytes_read;
+    if (conn->sock->bytes_read != read_before)
+        return 0;
+    struct pollfd fd = { .fd = h2o_socket_get_fd(conn->sock), .events = 0 };
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
 {
     fl_loop *loop = FL_FROM(fl_loop, context, req->conn->ctx);
@@ -147,6 +162,10 @@ int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
     (void)self;
 
     ++conn->requests;
+    if (is_of_the_dead(conn)) {
+        h2o_send_error_503(req, "Service Unavailable", "nobody is there", H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
+        return 0;
+    }
     /* The raw head still stands in front of the input; h2o has only lowered the letters of the names. */
     if (fl_head_scan(sock->input->bytes, sock->input->size, &problem) == 0)
         problem = "head not understood";

@@ -174,9 +174,9 @@ static int32_t find_circle(fl_assembly *assembly, flamenco_error *err)
 {
     size_t n = (size_t)assembly->n_tasks;
     uint64_t *at = calloc(n + 1, sizeof(*at)); /* where a task's dependants begin in `users` */
-    uint32_t *users = malloc(((size_t)assembly->deps + 1) * sizeof(*users));
+    uint32_t *users = calloc((size_t)assembly->deps + 1, sizeof(*users));
     uint32_t *open = calloc(n + 1, sizeof(*open));
-    uint32_t *queue = malloc((n + 1) * sizeof(*queue));
+    uint32_t *queue = calloc(n + 1, sizeof(*queue));
     int32_t rc = FLAMENCO_OK;
     size_t head = 0;
     size_t tail = 0;

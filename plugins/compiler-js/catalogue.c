@@ -284,7 +284,7 @@ static DIR *list_names(fl_catalogue *catalogue, fl_source *source, names *out, i
     }
     complain(catalogue, source, error);
     if (out->count > 0)
-        qsort(out->items, out->count, sizeof(*out->items), compare_names);
+        qsort(out->items, out->count, sizeof(char *), compare_names);
     return dir;
 }
 
@@ -352,6 +352,7 @@ static int add_script(fl_scripts *scripts, fl_script *script)
 {
     if (scripts->count == scripts->cap) {
         size_t cap = scripts->cap != 0 ? scripts->cap * 2 : 16;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it holds */
         fl_script **items = realloc(scripts->items, cap * sizeof(*items));
         if (items == NULL)
             return -1;
@@ -394,7 +395,7 @@ int32_t fl_catalogue_find(fl_catalogue *catalogue, const flamenco_str *type, fl_
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the list of scripts");
     }
     if (out->count > 0)
-        qsort(out->items, out->count, sizeof(*out->items), compare_scripts);
+        qsort(out->items, out->count, sizeof(fl_script *), compare_scripts);
     return FLAMENCO_OK;
 }
 

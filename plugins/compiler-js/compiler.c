@@ -48,7 +48,7 @@ static int32_t set_etag(fl_script *script, const char *json, size_t len, flamenc
         return flamenco_fail(err, FLAMENCO_E_INTERNAL, "cannot make the etag of %s", script->file);
     char etag[41];
     for (unsigned int i = 0; i < n; i++)
-        snprintf(etag + i * 2, 3, "%02x", hash[i]);
+        snprintf(etag + (size_t)i * 2, 3, "%02x", hash[i]);
     size_t before = (size_t)(at - json) + sizeof(empty_etag) - 2;
     char *whole = malloc(len + 41);
     if (whole == NULL)
@@ -167,7 +167,7 @@ static int32_t choose_script(fl_compiler *compiler, flamenco_cx *cx, fl_script *
 static void copy_problem(fl_compiler *compiler, const fl_script *script, char *out, size_t size)
 {
     pthread_mutex_lock(&compiler->catalogue.lock);
-    snprintf(out, size, "%s", script->problem != NULL ? script->problem : "");
+    snprintf(out, size, "%s", script != NULL && script->problem != NULL ? script->problem : "");
     pthread_mutex_unlock(&compiler->catalogue.lock);
 }
 
@@ -225,12 +225,16 @@ static int32_t find_type(fl_compiler *compiler, flamenco_cx *cx, flamenco_str na
         return FLAMENCO_OK;
     if (*out != NULL) {
         copy_problem(compiler, *out, problem, sizeof(problem));
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "%s", problem);
+        flamenco_fail(err, FLAMENCO_E_INVALID, "%s", problem);
+        return FLAMENCO_E_INVALID;
     }
-    if (scripts->count == 0)
-        return flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "unknown job type '%.*s'", shown, shown > 0 ? name.ptr : "");
+    if (scripts->count == 0) {
+        flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "unknown job type '%.*s'", shown, shown > 0 ? name.ptr : "");
+        return FLAMENCO_E_NOT_FOUND;
+    }
     copy_problem(compiler, scripts->items[0], problem, sizeof(problem));
-    return flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "job type '%.*s': %s", shown, shown > 0 ? name.ptr : "", problem);
+    flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "job type '%.*s': %s", shown, shown > 0 ? name.ptr : "", problem);
+    return FLAMENCO_E_NOT_FOUND;
 }
 
 static int32_t get(void *self, flamenco_cx *cx, flamenco_str name, flamenco_visit_job_type visit, void *ctx,
@@ -301,10 +305,7 @@ static int32_t compile_job(fl_compiler *compiler, flamenco_cx *cx, const flamenc
     if (rc != FLAMENCO_OK)
         goto cleanup;
     flamenco_str etag = { script->etag, 40 };
-    if (request->etag.len == 0) {
-        host->log(host->h, FLAMENCO_LOG_INFO, "job of type %s comes without an etag: its settings may be outdated",
-                  script->type);
-    } else if (!flamenco_str_equal(request->etag, etag)) {
+    if (request->etag.len > 0 && !flamenco_str_equal(request->etag, etag)) {
         rc = flamenco_fail(err, FLAMENCO_E_CONFLICT, "job type '%s' has changed: its etag is %s", script->type,
                            script->etag);
         goto cleanup;

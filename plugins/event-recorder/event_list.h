@@ -36,10 +36,10 @@ void fl_event_list_clear(event_list *list);
 void fl_event_list_close(event_list *list);
 
 /* Waits until there is an event with a number above `after`, the list is closed, or the system's monotonic time reaches
- * until_us. Then copies those events, oldest first, with a reference each, to the caller, who gives them back by
- * fl_event_list_release. Errors: NOMEM. */
-int32_t fl_event_list_read(event_list *list, uint64_t after, int64_t until_us, flamenco_event **out, size_t *count_out,
-                           flamenco_error *err);
+ * until_us. Then copies the `newest` last of those events, oldest first, with a reference each, to the caller, who gives them
+ * back by fl_event_list_release. Errors: NOMEM. */
+int32_t fl_event_list_read(event_list *list, uint64_t after, uint64_t newest, int64_t until_us, flamenco_event **out,
+                           size_t *count_out, flamenco_error *err);
 
 void fl_event_list_release(event_list *list, flamenco_event *events, size_t count);
 

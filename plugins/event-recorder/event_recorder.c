@@ -107,9 +107,10 @@ static char *write_list(const flamenco_event *events, size_t count, size_t *len_
 static int32_t list_events(recorder *r, flamenco_cx *cx, const flamenco_http_request *request,
                            flamenco_http_reply *reply, flamenco_error *err)
 {
-    static const char usage[] = "{\"code\":400,\"message\":\"after and wait_ms must be numbers\"}\n";
-    uint64_t after = 0, wait_ms = 0;
-    if (!read_number(request->query, "after", &after) || !read_number(request->query, "wait_ms", &wait_ms))
+    static const char usage[] = "{\"code\":400,\"message\":\"after, newest and wait_ms must be numbers\"}\n";
+    uint64_t after = 0, newest = UINT64_MAX, wait_ms = 0;
+    if (!read_number(request->query, "after", &after) || !read_number(request->query, "newest", &newest) ||
+        !read_number(request->query, "wait_ms", &wait_ms))
         return reply->bytes(reply->r, 400, "application/json", flamenco_text(usage));
     if (wait_ms > WAIT_MAX_MS)
         wait_ms = WAIT_MAX_MS;
@@ -118,7 +119,7 @@ static int32_t list_events(recorder *r, flamenco_cx *cx, const flamenco_http_req
         until_us = cx->deadline_us;
     flamenco_event *events;
     size_t count, len = 0;
-    int32_t rc = fl_event_list_read(&r->list, after, until_us, &events, &count, err);
+    int32_t rc = fl_event_list_read(&r->list, after, newest, until_us, &events, &count, err);
     if (rc != FLAMENCO_OK)
         return rc;
     char *text = write_list(events, count, &len);

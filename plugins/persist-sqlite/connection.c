@@ -109,9 +109,13 @@ static int32_t set_up(fl_store *store, uint32_t kind, sqlite3 *db, flamenco_erro
     if (!writer)
         return fl_connection_run(db, "PRAGMA wal_autocheckpoint=0;", err);
     /* A new file is marked as ours by its very first bytes, before anything goes to the log: a crash in between must not
-     * leave what looks like a stranger's database. */
+     * leave what looks like a stranger's database. EXTRA syncs the directory, too, when the journal of these first writes has
+     * been removed: after a power loss it could come back and undo everything that was committed since. For the log it means
+     * the same as FULL. */
     int64_t pages = 0;
-    rc = fl_connection_int(db, "PRAGMA page_count", &pages, err);
+    rc = fl_connection_run(db, "PRAGMA synchronous=EXTRA;", err);
+    if (rc == FLAMENCO_OK)
+        rc = fl_connection_int(db, "PRAGMA page_count", &pages, err);
     if (rc == FLAMENCO_OK && pages == 0) {
         (void)snprintf(sql, sizeof(sql), "PRAGMA application_id=%d;", FL_APPLICATION_ID);
         rc = fl_connection_run(db, sql, err);
@@ -119,10 +123,13 @@ static int32_t set_up(fl_store *store, uint32_t kind, sqlite3 *db, flamenco_erro
     if (rc != FLAMENCO_OK)
         return rc;
     (void)snprintf(sql, sizeof(sql),
-                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
+                   "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;"
                    "PRAGMA secure_delete=OFF; PRAGMA journal_size_limit=%lld;",
                    (long long)config->integer(config->c, "log_size_limit"));
-    return fl_connection_run(db, sql, err);
+    rc = fl_connection_run(db, sql, err);
+    /* SQLite opens what it may not write for reading, without a word, and stays at that. The database itself may be written
+     * all the same, by a descriptor that was kept for readers, and only its log not: beginning to write tells. */
+    return rc == FLAMENCO_OK ? fl_connection_run(db, "BEGIN IMMEDIATE; ROLLBACK;", err) : rc;
 }
 
 int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamenco_error *err)
@@ -135,7 +142,6 @@ int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamen
         result = flamenco_fail(err, rc == SQLITE_NOMEM ? FLAMENCO_E_NOMEM : FLAMENCO_E_UNAVAILABLE,
                                "cannot open %s: %s", store->path, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
     else if (kind == FLAMENCO_SESSION_WRITER && sqlite3_db_readonly(db, "main") != 0)
-        /* SQLite opens what it may not write for reading, and stays at that: the store would never write again. */
         result = flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "%s cannot be written", store->path);
     else
         result = set_up(store, kind, db, err);

@@ -40,6 +40,18 @@ int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...)
     return flamenco_fail(s->err, code, "%s", text);
 }
 
+/* What the system said to the last write that failed; 0 = unknown. A failed commit leaves it with the log's file alone. */
+static int system_reason(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int reason = sqlite3_system_errno(db);
+    if (reason == 0 && sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) == SQLITE_OK &&
+        log != NULL && log->pMethods != NULL &&
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &reason) != SQLITE_OK)
+        reason = 0;
+    return reason;
+}
+
 int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc)
 {
     int32_t code = fl_error_of(sqlite_rc);
@@ -48,6 +60,12 @@ int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc)
     /* Some errors end the whole transaction behind our back, savepoints and all. */
     if (s->open && sqlite3_get_autocommit(s->db) && !is_fatal(code) && s->failed == 0)
         s->failed = FLAMENCO_E_UNAVAILABLE;
+    if (code == FLAMENCO_E_FULL)
+        return fl_fail(s, code, "%s (%s)", sqlite3_errmsg(s->db), s->store->path);
+    /* The system's reason tells people what to do: a read-only file system, a quota, a broken disk. */
+    int reason = code == FLAMENCO_E_IO ? system_reason(s->db) : 0;
+    if (reason != 0)
+        return fl_fail(s, code, "%s: %s (%s)", sqlite3_errmsg(s->db), strerror(reason), s->store->path);
     return fl_fail(s, code, "%s",
                    code == FLAMENCO_E_DEADLINE    ? "the time for this call is over"
                    : code == FLAMENCO_E_CANCELLED ? "the call was given up"

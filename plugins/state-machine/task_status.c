@@ -39,13 +39,14 @@ static int32_t save_status(fl_sm *sm, flamenco_cx *cx, flamenco_task *task, uint
     int32_t rc = flamenco_persist_task_update(&sm->persist, cx, task->key, &update, counts, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    /* The store sets the steps only when the status changes. */
+    if (to != task->status && to == FLAMENCO_TASK_COMPLETED)
+        task->steps_completed = task->steps_total;
+    else if (to != task->status && to == FLAMENCO_TASK_QUEUED)
+        task->steps_completed = 0;
     task->status = to;
     task->activity = kept;
     task->updated_us = cx->now_us;
-    if (to == FLAMENCO_TASK_COMPLETED)
-        task->steps_completed = task->steps_total;
-    else if (to == FLAMENCO_TASK_QUEUED)
-        task->steps_completed = 0;
     return FLAMENCO_OK;
 }
 

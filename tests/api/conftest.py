@@ -8,8 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from harness.check import wait_until  # noqa: E402
 from harness.farm import GRAPH, Farm  # noqa: E402
 from harness.manager import Manager, program, sanitizer, scale  # noqa: E402
+from harness.parked import HOLD, parked  # noqa: E402
 
 _lanes = itertools.count(1)
 
@@ -44,17 +46,40 @@ def start_farm(directory, scripts=None, **kw):
 
 @pytest.fixture(scope="session")
 def shared_farm(tmp_path_factory):
-    farm = start_farm(tmp_path_factory.mktemp("shared"))
+    # Its workers and tasks never time out: on a slow machine that would come between the events of some test.
+    farm = start_farm(tmp_path_factory.mktemp("shared"), reference={"worker_timeout": "0s", "task_timeout": "0s"})
+    farm.crashes = []
     yield farm
     farm.manager.stop()
+    assert not farm.crashes, "the shared manager crashed:\n" + "\n".join(farm.crashes)
 
 
 @pytest.fixture
 def farm(shared_farm):
     """The shared manager. Tests leave no runnable task and no awake worker that another one could trip over."""
-    if not shared_farm.manager.is_running():
-        pytest.fail("the shared manager is gone:\n" + "\n".join(shared_farm.manager.log().splitlines()[-40:]))
+    manager = shared_farm.manager
+    if not manager.is_running():
+        # the test that killed it has failed; the others go on with what is stored
+        shared_farm.crashes.append("\n".join(manager.log().splitlines()[-20:]))
+        manager.wait_exit()
+        manager.start()
     yield shared_farm
+
+
+@pytest.fixture(scope="session")
+def shared_parked_farm(tmp_path_factory):
+    farm = start_farm(tmp_path_factory.mktemp("parked"), yaml=HOLD, manual_clock=True,
+                      reference={"worker_timeout": "1m", "task_timeout": "0s"})
+    yield farm
+    farm.manager.stop()
+
+
+@pytest.fixture
+def parked_farm(shared_parked_farm):
+    """A manager that holds questions back until there is an answer, with a clock set by hand. Nothing waits in it when a
+    test begins."""
+    yield shared_parked_farm
+    wait_until(lambda: parked(shared_parked_farm) == 0, "the questions of the test are dropped")
 
 
 @pytest.fixture

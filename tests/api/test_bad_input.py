@@ -10,6 +10,15 @@ JSON = {"Content-Type": "application/json"}
 MIB = 1 << 20
 
 
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory):
+    """A manager of their own: a job with a name of 10 MB makes every list of jobs that long."""
+    from conftest import start_farm
+    farm = start_farm(tmp_path_factory.mktemp("hostile"))
+    yield farm
+    farm.manager.stop()
+
+
 def register_body(**fields):
     return {"name": "w", "platform": "linux", "supported_task_types": ["misc"], "secret": "s", **fields}
 

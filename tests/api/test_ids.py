@@ -13,6 +13,8 @@ from harness.check import UNKNOWN, assert_empty, assert_error
     ("GET", f"/tasks/{UNKNOWN}/logtail", None),
     ("POST", f"/tasks/{UNKNOWN}/setstatus", {"status": "queued", "reason": ""}),
     ("GET", f"/worker-mgt/workers/{UNKNOWN}", None),
+    ("DELETE", f"/worker-mgt/workers/{UNKNOWN}", None),
+    ("GET", f"/worker-mgt/tag/{UNKNOWN}", None),
     ("GET", "/jobs/type/no-such-type", None),
 ])
 def test_unknown_ids_give_404(api, method, path, body):

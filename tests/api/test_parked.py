@@ -1,45 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests that wait: for a task, for news (architecture 2, Parked requests)."""
-import base64
 import json
 import time
 
 import pytest
 from harness.check import wait_until
-from harness.http import Background, Raw
+from harness.http import Background
 from harness.manager import scale
-
-HOLD = {"limits": {"hold_empty_poll": "10m", "hold_empty_poll_proxy": "50s"}}
-
-
-@pytest.fixture(scope="module")
-def parked_farm(tmp_path_factory):
-    from conftest import start_farm
-    farm = start_farm(tmp_path_factory.mktemp("parked"), yaml=HOLD, manual_clock=True,
-                      reference={"worker_timeout": "1m", "task_timeout": "0s"})
-    yield farm
-    farm.manager.stop()
-
-
-def parked(farm):
-    return int(farm.api.metric("flamenco_parked_requests"))
-
-
-class Ask(Raw):
-    """A Worker's question on a connection of its own, which the manager is known to have parked."""
-
-    def __init__(self, worker, path="/api/v3/worker/task", method="POST", headers=(), wait=True):
-        super().__init__(worker.farm.port)
-        before = parked(worker.farm) if wait else 0
-        auth = base64.b64encode(f"{worker.id}:{worker.secret}".encode()).decode()
-        self.request(method, path, [("Authorization", f"Basic {auth}"), *headers], b"" if method == "POST" else None)
-        if wait:
-            wait_until(lambda: parked(worker.farm) == before + 1, "the request is parked")
-
-    def task(self):
-        reply = self.read()
-        assert reply.status == 200, (reply.status, reply.body)
-        return json.loads(reply.body)
+from harness.parked import HOLD, Ask, parked
 
 
 def test_hold_0_answers_at_once(farm, lane):

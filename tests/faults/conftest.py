@@ -24,7 +24,7 @@ pytest_runtest_makereport = _api.pytest_runtest_makereport
 pytest_sessionstart = _api.pytest_sessionstart
 
 from faultlib.manager import FaultManager, missing_plugin  # noqa: E402
-from faultlib.mounts import Tmpfs, why_no_mounts  # noqa: E402
+from faultlib.mounts import Ext4, Tmpfs, why_no_mounts  # noqa: E402
 
 _figures = []
 
@@ -89,3 +89,15 @@ def tmpfs(tmp_path):
     yield mount
     for disk in mounted:
         disk.unmount()
+
+
+@pytest.fixture
+def ext4(tmp_path):
+    """A small file system of the kind that turns read-only."""
+    if why_no_mounts():
+        pytest.skip(why_no_mounts())
+    disk = Ext4(tmp_path / "ext4", 24)
+    if trouble := disk.try_mount():
+        pytest.skip(f"no file system that can be made to fail: {trouble}")
+    yield disk
+    disk.unmount()

@@ -66,10 +66,11 @@ install_packages()
         complain "apt-get update failed (see above). Is there a network?"
         return 1
     fi
-    if ! "${as_root[@]}" apt-get -q install -y --no-install-recommends "${missing[@]}"; then
+    if ! "${as_root[@]}" apt-get -q install -y --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"; then
         complain "apt-get install failed (see above)"
         return 1
     fi
+    say "All packages are installed."
 }
 
 # Says on stdout which compiler meson shall use.
@@ -111,19 +112,18 @@ configure()
 # build FOLDER: brings the folder's targets up to date. Quiet when there is nothing to do.
 build()
 {
-    local folder=$1 steps
-    local -a quiet=()
+    local folder=$1 steps out
     # The look at git's commit is always among the steps to be done, and so are those that follow if that has changed.
     steps=$(ninja -C "$folder" -n 2>/dev/null | grep -c '^\[')
     if ((steps <= 3)); then
-        quiet=(--quiet)
+        out=$(ninja -C "$folder" 2>&1) && return 0
+        printf '%s\n' "$out" >&2
     else
         say "Building ${folder#"$root"/}"
+        ninja -C "$folder" && return 0
     fi
-    if ! ninja -C "$folder" "${quiet[@]}"; then
-        complain "the build failed (see above)"
-        return 1
-    fi
+    complain "the build failed (see above)"
+    return 1
 }
 
 # with_lock COMMAND...: runs the command while no other run of these scripts builds in this checkout.

@@ -14,6 +14,8 @@
 /* Exported by the library, declared in no header of it. */
 void JSGlobalContextSetUnhandledRejectionCallback(JSGlobalContextRef ctx, JSObjectRef function, JSValueRef *exception);
 void JSSynchronousGarbageCollectForDebugging(JSContextRef ctx);
+void JSLock(JSContextRef ctx);
+void JSUnlock(JSContextRef ctx);
 
 #define FL_ENGINE_NATIVES 12
 #define FL_ENGINE_SCRIPTS 64

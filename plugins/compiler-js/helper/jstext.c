@@ -104,10 +104,19 @@ static size_t encode_utf8(uint32_t c, uint8_t *to)
 
 static size_t count_units(const uint8_t *p, size_t n)
 {
-    size_t units = 0;
-    for (size_t i = 0; i < n; i++)
-        units += (size_t)((p[i] & 0xC0) != 0x80) + (size_t)(p[i] >= 0xF0);
-    return units;
+    size_t wide = 0; /* bytes that are no unit of their own, less second units */
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t word;
+        memcpy(&word, p + i, sizeof(word));
+        if ((word & UINT64_C(0x8080808080808080)) == 0)
+            continue;
+        for (size_t k = i; k < i + 8; k++)
+            wide += (size_t)((p[k] & 0xC0) == 0x80) - (size_t)(p[k] >= 0xF0);
+    }
+    for (; i < n; i++)
+        wide += (size_t)((p[i] & 0xC0) == 0x80) - (size_t)(p[i] >= 0xF0);
+    return n - wide;
 }
 
 /* Writes UTF-8 at `to`, which has room for three bytes per unit. The engine's own function is faster, but ends at half a
@@ -159,12 +168,17 @@ static const char *escape_at(const uint8_t *p, size_t left, size_t *width)
     }
 }
 
+/* Bytes that escape_at() has to look at. Most texts have none of them. */
+static const uint8_t suspect[256] = { ['<'] = 1, ['>'] = 1, ['&'] = 1, ['\\'] = 1, [0xE2] = 1 };
+
 static int needs_escapes(const uint8_t *p, size_t n)
 {
-    size_t width;
-    for (size_t i = 0; i < n; i += width) {
-        if (escape_at(p + i, n - i, &width) != NULL)
+    size_t i = 0;
+    while (i < n) {
+        size_t width = 1;
+        if (suspect[p[i]] && escape_at(p + i, n - i, &width) != NULL)
             return 1;
+        i += width;
     }
     return 0;
 }

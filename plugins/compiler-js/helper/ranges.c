@@ -147,7 +147,7 @@ static int32_t read_part(flamenco_str text, flamenco_str part, fl_ranges *out, f
 /* Replaces each ".." by "-", from the left. */
 static char *replace_dots(flamenco_str text, size_t *len_out)
 {
-    char *out = malloc((size_t)text.len + 1);
+    char *out = calloc((size_t)text.len + 1, 1);
     if (out == NULL)
         return NULL;
     size_t n = 0;

@@ -22,7 +22,8 @@ class Events:
 
     def skip(self):
         """Forgets what happened so far."""
-        self._read()
+        newest = self.api.ok("GET", "//test/events?newest=1")
+        self.last = newest[-1]["seq"] if newest else 0
         return self
 
     def take(self, *kinds, topic=None):

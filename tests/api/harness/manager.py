@@ -89,14 +89,15 @@ def merge(base, extra):
 
 class Manager:
     """A manager in a directory of its own. `yaml` is laid over the generated manager.yaml, `reference` over the generated
-    flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; scripts are job types, {file: text}."""
+    flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; scripts are job types, {file: text}.
+    config=None starts the program without --config, so that it finds its manager.yaml itself."""
 
     def __init__(self, directory, *, yaml=None, reference=None, recorder=True, manual_clock=False, scripts=None, env=None,
-                 args=()):
+                 config="manager.yaml", args=()):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.args = list(args)
+        self.args = (["--config", config] if config else []) + list(args)
         self.env = dict(environment(), **(env or {}))
         self.proc = None
         self._lines, self._news, self._reader = [], threading.Condition(), None
@@ -120,6 +121,7 @@ class Manager:
             "state_machine": {"file": "state-machine"},
             "log_storage": {"file": "log-storage"},
             "local_storage": {"file": "local-storage"},
+            "sleep_scheduler": {"file": "sleep-scheduler"},
         }
         routes = []
         if recorder:
@@ -163,7 +165,7 @@ class Manager:
         return f"http://127.0.0.1:{self.port}"
 
     def command(self, *args):
-        return [str(program()), "--config", "manager.yaml", *self.args, *args]
+        return [str(program()), *self.args, *args]
 
     def run(self, *args, command=None, timeout=30):
         """Runs the program to its end, for flags that start nothing. Gives the CompletedProcess with text output."""
@@ -236,6 +238,15 @@ class Manager:
     def restart(self):
         self.stop()
         return self.start()
+
+    def restart_in_place(self, timeout=40):
+        """SIGHUP: the same process anew."""
+        position = self.log_position()
+        self.proc.send_signal(signal.SIGHUP)
+        self.wait_log("restarting", position, timeout)
+        with self._news:
+            position = next(i for i in range(position, len(self._lines)) if "restarting" in self._lines[i])
+        self.wait_log("manager: ready", position, timeout)
 
     def _end(self, sig):
         proc = self.proc

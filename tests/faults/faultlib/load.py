@@ -329,6 +329,8 @@ class Load:
                 record = self.records[key] = Record(key, job=task["job"], activity=None, steps=None)
             elif record.fields["status"] == "completed":
                 return None
+            if record.fields.get("worker") != worker:  # the one before may not have heard yet that its report arrived
+                record.fields.update(activity=None, steps=None)
             record.fields.update(status="active", worker=worker)
             self.dirty.add(record)
         return record

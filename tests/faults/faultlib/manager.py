@@ -72,6 +72,7 @@ class FaultManager(Manager):
                              FL_TROUBLE_SWITCH=str(self.trouble.switch))
         super().__init__(directory, yaml=merge(base, yaml), reference=merge(keys, reference), **kw)
         self.storage = Path(storage) if storage else self.storage
+        self._api = Api(self.url)
 
     def command(self, *args):
         command = super().command(*args)
@@ -82,7 +83,8 @@ class FaultManager(Manager):
         return FaultFarm(self)
 
     def api(self):
-        return Api(self.url)
+        """Always the same one, so that asking again and again needs no new connections."""
+        return self._api
 
     # ---- What the system knows of the process ---------------------------------------------------------------------------
 

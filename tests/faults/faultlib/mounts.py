@@ -2,13 +2,23 @@
 """Small file systems that can be filled up."""
 import functools
 import os
+import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 
 
 def _run(*command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.stdout.strip() if done.returncode else None
+
+
+def _unmount(path):
+    """Leaves no mount behind, also when somebody still uses it; that is an error all the same."""
+    trouble = _run("umount", str(path))
+    if trouble:
+        _run("umount", "-l", str(path))
+    assert not trouble, trouble
 
 
 @functools.lru_cache(maxsize=None)
@@ -47,5 +57,46 @@ class Tmpfs:
         self._ballast.unlink()
 
     def unmount(self):
-        trouble = _run("umount", str(self.path))
+        _unmount(self.path)
+
+
+class Ext4:
+    """A file system that becomes read-only when the kernel finds an error in it, as real ones do."""
+
+    def __init__(self, place, mib):
+        self.path, self.image = place, place.with_suffix(".image")
+        place.mkdir()
+        self.image.write_bytes(b"")
+        os.truncate(self.image, mib << 20)
+
+    def try_mount(self):
+        """Why it cannot be mounted, or be made to fail; None when it is mounted."""
+        if not all(map(shutil.which, ("mkfs.ext4", "e2fsck"))):
+            return "e2fsprogs is not installed"
+        trouble = _run("mkfs.ext4", "-q", "-F", str(self.image)) or self.mount()
+        if trouble:
+            return trouble
+        if not self._switch().exists():
+            self.unmount()
+            return f"{self._switch()} is not there"
+        return None
+
+    def mount(self):
+        return _run("mount", "-o", "loop,errors=remount-ro", str(self.image), str(self.path))
+
+    def _switch(self):
+        device = os.stat(self.path).st_dev
+        name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+        return Path("/sys/fs/ext4") / name / "trigger_fs_error"
+
+    def fail(self):
+        self._switch().write_text("1")
+
+    def repair(self):
+        self.unmount()
+        _run("e2fsck", "-f", "-y", str(self.image))
+        trouble = self.mount()
         assert not trouble, trouble
+
+    def unmount(self):
+        _unmount(self.path)

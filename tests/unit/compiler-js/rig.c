@@ -98,9 +98,9 @@ static int32_t on_job(void *ctx, const flamenco_compiled_job *job)
     char uuid[37];
     fl_uuid_format(&job->uuid, uuid);
     o->job = json_pack("{so so si so so so so ss sI sI sI}", "name", text_of(job->name), "type", text_of(job->type),
-                       "priority", job->priority, "settings", parse(job->settings), "metadata", parse(job->metadata), "tag",
-                       text_of(job->worker_tag), "checkout", text_of(job->shaman_checkout_id), "uuid", uuid, "n_tasks",
-                       (json_int_t)job->n_tasks, "n_deps", (json_int_t)job->n_deps, "steps_total",
+                       "priority", job->priority, "settings", parse(job->settings), "metadata", parse(job->metadata),
+                       "tag", text_of(job->worker_tag), "checkout", text_of(job->shaman_checkout_id), "uuid", uuid,
+                       "n_tasks", (json_int_t)job->n_tasks, "n_deps", (json_int_t)job->n_deps, "steps_total",
                        (json_int_t)job->steps_total);
     return o->fail_job;
 }
@@ -119,10 +119,11 @@ static int32_t on_tasks(void *ctx, const flamenco_compiled_task *rows, uint64_t 
         if (memcmp(&row->uuid, &none, sizeof(none)) != 0)
             fl_uuid_format(&row->uuid, uuid);
         json_array_append_new(o->uuids, json_string(uuid));
-        json_array_append_new(
-            o->tasks, json_pack("{sI so so si sI so so}", "index_in_job", (json_int_t)json_array_size(o->tasks) + 1, "name",
-                                text_of(row->name), "type", text_of(row->type), "priority", row->priority, "steps_total",
-                                (json_int_t)row->steps_total, "depends_on", deps, "commands", parse(row->commands)));
+        json_array_append_new(o->tasks, json_pack("{sI so so si sI so so}", "index_in_job",
+                                                  (json_int_t)json_array_size(o->tasks) + 1, "name", text_of(row->name),
+                                                  "type", text_of(row->type), "priority", row->priority, "steps_total",
+                                                  (json_int_t)row->steps_total, "depends_on", deps, "commands",
+                                                  parse(row->commands)));
     }
     return o->fail_tasks;
 }
@@ -130,9 +131,9 @@ static int32_t on_tasks(void *ctx, const flamenco_compiled_task *rows, uint64_t 
 static void on_log(void *ctx, uint32_t level, flamenco_str text)
 {
     outcome *o = ctx;
-    o->lines++;
     size_t at = strlen(o->log);
     snprintf(o->log + at, sizeof(o->log) - at, "%u %.*s\n", level, (int)text.len, text.ptr);
+    __atomic_add_fetch(&o->lines, 1, __ATOMIC_RELEASE);
 }
 
 static void on_problem(void *ctx, const flamenco_script_problem *problem)
@@ -158,10 +159,9 @@ flamenco_compile_request rig_request(const char *type, const char *settings)
     return request;
 }
 
-void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request, outcome *o)
+void outcome_init(outcome *o)
 {
     const flamenco_error fresh = FLAMENCO_ERROR_INIT;
-    flamenco_compile_sink sink = { (uint32_t)sizeof(sink), 0, o, on_job, on_tasks, on_log, on_problem };
     int32_t fail_job = o->fail_job;
     int32_t fail_tasks = o->fail_tasks;
     memset(o, 0, sizeof(*o));
@@ -170,12 +170,18 @@ void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request
     o->err = fresh;
     o->tasks = json_array();
     o->uuids = json_array();
+}
+
+void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request, outcome *o)
+{
+    flamenco_compile_sink sink = { (uint32_t)sizeof(sink), 0, o, on_job, on_tasks, on_log, on_problem };
     o->rc = r->table->compile(r->self, cx, request, &sink, &o->err);
 }
 
 void rig_run(rig *r, const flamenco_compile_request *request, outcome *o)
 {
     fake_cx *cx = fake_cx_create(&r->fake);
+    outcome_init(o);
     rig_run_cx(r, &cx->cx, request, o);
     fake_cx_destroy(cx);
 }
@@ -211,8 +217,9 @@ void rig_evaluate(rig *r, const char *prelude, const vector *vectors, size_t n)
     size_t at = (size_t)snprintf(text, size, "%s\nfunction compileJob(job) {\nconst vectors = [\n", prelude);
     for (size_t i = 0; i < n; i++)
         at += (size_t)snprintf(text + at, size - at, "() => (%s),\n", vectors[i].expression);
-    snprintf(text + at, size - at, "%s",
-             "];\njob.settings = {out: vectors.map((f) => { try { return f(); } catch (e) { return '!' + e; } })};\n}\n");
+    snprintf(
+        text + at, size - at, "%s",
+        "];\njob.settings = {out: vectors.map((f) => { try { return f(); } catch (e) { return '!' + e; } })};\n}\n");
     outcome o;
     rig_body(r, text, "{}", &o);
     free(text);

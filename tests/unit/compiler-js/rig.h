@@ -35,10 +35,11 @@ typedef struct rig {
 typedef struct outcome {
     int32_t rc;
     flamenco_error err;
-    json_t *job;   /* {"name", "type", "priority", "settings", "metadata", "tag", "checkout", "uuid", counts}; NULL: none came */
+    json_t *
+        job; /* {"name", "type", "priority", "settings", "metadata", "tag", "checkout", "uuid", counts}; NULL: none came */
     json_t *tasks; /* as in the contract's examples */
     json_t *uuids; /* the tasks'; "" = none */
-    size_t calls;  /* of sink.tasks */
+    size_t calls; /* of sink.tasks */
     char log[4096]; /* the first lines, each as "level text\n" */
     size_t lines;
     char problem[9000];
@@ -63,6 +64,8 @@ void rig_script(rig *r, const char *name, const char *body);
 
 flamenco_compile_request rig_request(const char *type, const char *settings);
 void rig_run(rig *r, const flamenco_compile_request *request, outcome *o);
+/* For rig_run_cx, which does not do it, so that another thread may look at it meanwhile. Keeps what the test set. */
+void outcome_init(outcome *o);
 void rig_run_cx(rig *r, flamenco_cx *cx, const flamenco_compile_request *request, outcome *o);
 /* Compiles with the usual request. */
 void rig_compile(rig *r, const char *type, const char *settings, outcome *o);

@@ -37,15 +37,16 @@ static void assert_tasks(outcome *o, const char *expected)
         json_array_foreach(args, k, arg)
         {
             const char *text = json_string_value(arg);
-            if (python) {
-                assert_contains(text, "import bpy");
-                assert_contains(text, "use_file_extension = True");
-                assert_contains(text, "use_overwrite = False");
-                assert_contains(text, "use_placeholder = False");
-                assert_null(strchr(text, '\n'));
-                json_array_set_new(args, k, json_string("<PY>"));
-            }
+            int program = python;
             python = text != NULL && strcmp(text, "--python-expr") == 0;
+            if (!program)
+                continue;
+            assert_contains(text, "import bpy");
+            assert_contains(text, "use_file_extension = True");
+            assert_contains(text, "use_overwrite = False");
+            assert_contains(text, "use_placeholder = False");
+            assert_null(strchr(text, '\n'));
+            json_array_set_new(args, k, json_string("<PY>"));
         }
     }
     assert_json(o->tasks, expected);
@@ -68,9 +69,11 @@ static void echo_sleep_test_has_the_references_etag(void **state)
     int32_t rc;
     char *json = rig_get(&r, "echo-sleep-test", &rc, NULL);
     assert_string_equal(
-        json, "{\"etag\":\"eba586e16d6b55baaa43e32f9e78ae514b457fee\",\"label\":\"Echo Sleep Test\",\"name\":\"echo-sleep-test\","
+        json, "{\"etag\":\"eba586e16d6b55baaa43e32f9e78ae514b457fee\",\"label\":\"Echo Sleep "
+              "Test\",\"name\":\"echo-sleep-test\","
               "\"settings\":[{\"key\":\"message\",\"required\":true,\"type\":\"string\"},{\"default\":1,\"key\":"
-              "\"sleep_duration_seconds\",\"type\":\"int32\"},{\"default\":1,\"key\":\"sleep_repeats\",\"type\":\"int32\"}]}");
+              "\"sleep_duration_seconds\",\"type\":\"int32\"},{\"default\":1,\"key\":\"sleep_repeats\",\"type\":"
+              "\"int32\"}]}");
     free(json);
 }
 
@@ -240,7 +243,8 @@ static void simple_blender_render_gives_worked_example_1(void **state)
 }
 
 #define EXAMPLE_2 \
-    "{\"frames\": \"5, 8..10, 20-21\", \"chunk_size\": 4, \"render_output_path\": \"S:\\\\out\\\\{timestamp}\\\\{shot}\\\\fr-####\", " \
+    "{\"frames\": \"5, 8..10, 20-21\", \"chunk_size\": 4, \"render_output_path\": " \
+    "\"S:\\\\out\\\\{timestamp}\\\\{shot}\\\\fr-####\", " \
     "\"blendfile\": \"S:\\\\work\\\\cave.v3.flamenco.blend\", \"fps\": 23.976, \"format\": \"OPEN_EXR\", " \
     "\"image_file_extension\": \".exr\", \"scene\": \"\""
 
@@ -288,10 +292,11 @@ static void simple_blender_render_gives_worked_example_2(void **state)
 /* The usual settings with some of them replaced (JSON object; null removes). */
 static void compile_with(const char *changes, outcome *o)
 {
-    json_t *settings = json_loads("{\"frames\": \"1-3\", \"chunk_size\": 9, \"render_output_path\": \"/o/{timestamp}/####\", "
-                                  "\"blendfile\": \"/w/y.blend\", \"fps\": 24, \"format\": \"PNG\", "
-                                  "\"image_file_extension\": \".png\", \"has_previews\": false, \"scene\": \"S\"}",
-                                  0, NULL);
+    json_t *settings =
+        json_loads("{\"frames\": \"1-3\", \"chunk_size\": 9, \"render_output_path\": \"/o/{timestamp}/####\", "
+                   "\"blendfile\": \"/w/y.blend\", \"fps\": 24, \"format\": \"PNG\", "
+                   "\"image_file_extension\": \".png\", \"has_previews\": false, \"scene\": \"S\"}",
+                   0, NULL);
     json_t *wanted = json_loads(changes, 0, NULL);
     assert_non_null(wanted);
     const char *key;
@@ -371,7 +376,8 @@ static void simple_blender_render_varies_as_the_contract_says(void **state)
         { "{\"render_output_path\": \"/a/b/\"}", 2, "0:args/--render-output", "\"/a/b/b\"" },
         { "{\"render_output_path\": \"/a/b/\"}", 2, "1:inputGlob", "\"/a/b/*.png\"" },
         { "{\"render_output_path\": \"{store}\\\\o\\\\####\"}", 2, "0:args/--render-output", "\"{store}/o/####\"" },
-        { "{\"render_output_path\": \"\\\\\\\\NAS01\\\\v\\\\####\"}", 2, "0:args/--render-output", "\"/NAS01/v/####\"" },
+        { "{\"render_output_path\": \"\\\\\\\\NAS01\\\\v\\\\####\"}", 2, "0:args/--render-output",
+          "\"/NAS01/v/####\"" },
         { "{\"render_output_path\": \"/o/{a{timestamp}/{}{timestamp}/#\"}", 2, "0:args/--render-output",
           "\"/o/{a{timestamp}/{}" T "/#\"" },
         { "{\"scene\": null}", 2, "0:args/--scene", NULL },
@@ -402,10 +408,17 @@ static void simple_blender_render_refuses_what_it_cannot_do(void **state)
 {
     (void)state;
     static const char *const vectors[] = {
-        "{\"format\": \"FFMPEG\"}",          "{\"format\": \"AVI_RAW\"}",  "{\"format\": \"AVI_JPEG\"}",
-        "{\"render_output_path\": null}",    "{\"render_output_path\": \"\"}", "{\"render_output_path\": 5}",
-        "{\"frames\": \"2-1\"}",             "{\"frames\": null}",         "{\"frames\": \"x\"}",
-        "{\"chunk_size\": null}",            "{\"chunk_size\": 0}",
+        "{\"format\": \"FFMPEG\"}",
+        "{\"format\": \"AVI_RAW\"}",
+        "{\"format\": \"AVI_JPEG\"}",
+        "{\"render_output_path\": null}",
+        "{\"render_output_path\": \"\"}",
+        "{\"render_output_path\": 5}",
+        "{\"frames\": \"2-1\"}",
+        "{\"frames\": null}",
+        "{\"frames\": \"x\"}",
+        "{\"chunk_size\": null}",
+        "{\"chunk_size\": 0}",
     };
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         outcome o;

@@ -28,8 +28,10 @@ static void body_gives(const char *body, const char *tasks)
 {
     char text[8192];
     outcome o;
-    snprintf(text, sizeof(text), "const cmd = author.Command; const task = (n) => author.Task(n, 'misc');\n"
-                                 "function compileJob(job) {\n%s\n}", body);
+    snprintf(text, sizeof(text),
+             "const cmd = author.Command; const task = (n) => author.Task(n, 'misc');\n"
+             "function compileJob(job) {\n%s\n}",
+             body);
     rig_body(&r, text, "{\"frames\": \"1-3\", \"list\": [1, 2]}", &o);
     if (o.rc != FLAMENCO_OK)
         fail_msg("%s: %s", body, o.err.text);
@@ -51,16 +53,18 @@ static void body_fails(const char *body, const char *message)
 }
 
 #define TASK(index, name, steps, deps, commands) \
-    "{\"index_in_job\": " index ", \"name\": \"" name "\", \"type\": \"misc\", \"priority\": 50, \"steps_total\": " steps \
-    ", \"depends_on\": [" deps "], \"commands\": " commands "}"
+    "{\"index_in_job\": " index ", \"name\": \"" name \
+    "\", \"type\": \"misc\", \"priority\": 50, \"steps_total\": " steps ", \"depends_on\": [" deps \
+    "], \"commands\": " commands "}"
 #define COMMAND(name, parameters, steps) \
     "{\"name\": \"" name "\", \"parameters\": " parameters ", \"total_step_count\": " steps "}"
 
 static void tasks_and_commands_are_stored_as_authored(void **state)
 {
     (void)state;
-    body_gives("const t = author.Task('  a\\u00a0', '\\u2003misc\\n'); t.addCommand(cmd('echo', {m: 1})); job.addTask(t);",
-               "[" TASK("1", "a", "1", "", "[" COMMAND("echo", "{\"m\": 1}", "0") "]") "]");
+    body_gives(
+        "const t = author.Task('  a\\u00a0', '\\u2003misc\\n'); t.addCommand(cmd('echo', {m: 1})); job.addTask(t);",
+        "[" TASK("1", "a", "1", "", "[" COMMAND("echo", "{\"m\": 1}", "0") "]") "]");
     body_gives("job.addTask(task('none'));", "[" TASK("1", "none", "0", "", "null") "]");
     body_gives("", "[]");
     /* Steps of a task: the sum of max(1, steps) of its commands. */
@@ -69,14 +73,19 @@ static void tasks_and_commands_are_stored_as_authored(void **state)
         const char *total;
         const char *commands;
     } sums[] = {
-        { "[0, 0]", "2", "[0,0]" }, { "[12]", "12", "[12]" }, { "[0, 5, 1]", "7", "[0,5,1]" }, { "[-4]", "1", "[-4]" },
+        { "[0, 0]", "2", "[0,0]" },
+        { "[12]", "12", "[12]" },
+        { "[0, 5, 1]", "7", "[0,5,1]" },
+        { "[-4]", "1", "[-4]" },
         { "['3', 2.9, null, undefined, true]", "8", "[3,2,0,0,1]" },
     };
     for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
         char body[256];
         outcome o;
-        snprintf(body, sizeof(body), "function compileJob(job) { const t = author.Task('t', 'misc'); for (const n of %s) "
-                                     "t.addCommand(author.Command('c', {}, n)); job.addTask(t); }", sums[i].steps);
+        snprintf(body, sizeof(body),
+                 "function compileJob(job) { const t = author.Task('t', 'misc'); for (const n of %s) "
+                 "t.addCommand(author.Command('c', {}, n)); job.addTask(t); }",
+                 sums[i].steps);
         rig_body(&r, body, "{}", &o);
         assert_int_equal(o.rc, FLAMENCO_OK);
         json_t *task = json_array_get(o.tasks, 0);
@@ -100,8 +109,12 @@ static void parameters_are_converted(void **state)
         const char *given;
         const char *stored;
     } vectors[] = {
-        { "undefined", "null" }, { "null", "null" }, { "['x', 'y']", "{\"0\": \"x\", \"1\": \"y\"}" }, { "{}", "{}" },
-        { "{f: 24, g: 23.976, l: [], n: null, u: undefined}", "{\"f\": 24, \"g\": 23.976, \"l\": [], \"n\": null, \"u\": null}" },
+        { "undefined", "null" },
+        { "null", "null" },
+        { "['x', 'y']", "{\"0\": \"x\", \"1\": \"y\"}" },
+        { "{}", "{}" },
+        { "{f: 24, g: 23.976, l: [], n: null, u: undefined}",
+          "{\"f\": 24, \"g\": 23.976, \"l\": [], \"n\": null, \"u\": null}" },
         { "{deep: {list: [{a: '<b>'}]}}", "{\"deep\": {\"list\": [{\"a\": \"<b>\"}]}}" },
         { "job.settings", "{\"frames\": \"1-3\", \"list\": [1, 2]}" },
         { "{s: job.settings.list}", "{\"s\": [1, 2]}" },
@@ -109,7 +122,8 @@ static void parameters_are_converted(void **state)
     };
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         char body[512], expected[512];
-        snprintf(body, sizeof(body), "const t = task('t'); t.addCommand(cmd('c', %s)); job.addTask(t);", vectors[i].given);
+        snprintf(body, sizeof(body), "const t = task('t'); t.addCommand(cmd('c', %s)); job.addTask(t);",
+                 vectors[i].given);
         snprintf(expected, sizeof(expected), "[" TASK("1", "t", "1", "", "[" COMMAND("c", "%s", "0") "]") "]",
                  vectors[i].stored);
         body_gives(body, expected);
@@ -164,20 +178,28 @@ static void later_changes_are_lost_or_seen_as_in_the_reference(void **state)
 {
     (void)state;
 #define ONE(name, parameters) "[" TASK("1", "t", "1", "", "[" COMMAND(name, parameters, "0") "]") "]"
-    body_gives("const t = task('t'); t.addCommand(cmd('c', {a: 1})); job.addTask(t); t.addCommand(cmd('late')); t.name = 'late';"
-               "t.priority = 9; t.addDependency(task('late'));", ONE("c", "{\"a\": 1}"));
-    body_gives("const t = task('t'); const c = cmd('c', {a: 1}); t.addCommand(c); c.name = 'late'; c.totalStepCount = 7;"
-               "c.parameters.b = 2; job.addTask(t);", ONE("c", "{\"a\": 1, \"b\": 2}"));
+    body_gives("const t = task('t'); t.addCommand(cmd('c', {a: 1})); job.addTask(t); t.addCommand(cmd('late')); t.name "
+               "= 'late';"
+               "t.priority = 9; t.addDependency(task('late'));",
+               ONE("c", "{\"a\": 1}"));
+    body_gives(
+        "const t = task('t'); const c = cmd('c', {a: 1}); t.addCommand(c); c.name = 'late'; c.totalStepCount = 7;"
+        "c.parameters.b = 2; job.addTask(t);",
+        ONE("c", "{\"a\": 1, \"b\": 2}"));
     body_gives("const t = task('t'); const c = cmd('c', {a: 1}); t.addCommand(c); job.addTask(t); c.parameters.b = 2;",
                ONE("c", "{\"a\": 1, \"b\": 2}"));
-    body_gives("const p = {a: 1, l: [1]}; const t = task('t'); t.addCommand(cmd('c', p)); p.a = 2; p.l.push(2); job.addTask(t);",
+    body_gives("const p = {a: 1, l: [1]}; const t = task('t'); t.addCommand(cmd('c', p)); p.a = 2; p.l.push(2); "
+               "job.addTask(t);",
                ONE("c", "{\"a\": 1, \"l\": [1]}"));
     body_gives("const t = task('t'); t.addCommand(cmd('c', job.settings)); job.addTask(t); job.settings.x = 5;"
-               "delete job.settings.list;", ONE("c", "{\"frames\": \"1-3\", \"x\": 5}"));
+               "delete job.settings.list;",
+               ONE("c", "{\"frames\": \"1-3\", \"x\": 5}"));
     body_gives("const t = task('t'); t.addCommand(cmd('c', {s: job.settings})); job.addTask(t); job.settings.x = 5;"
-               "delete job.settings.list;", ONE("c", "{\"s\": {\"frames\": \"1-3\", \"x\": 5}}"));
-    body_gives("const t = task('t'); const c = cmd('c', {a: 1}); c.parameters = {b: 2}; t.addCommand(c); job.addTask(t);",
-               ONE("c", "{\"b\": 2}"));
+               "delete job.settings.list;",
+               ONE("c", "{\"s\": {\"frames\": \"1-3\", \"x\": 5}}"));
+    body_gives(
+        "const t = task('t'); const c = cmd('c', {a: 1}); c.parameters = {b: 2}; t.addCommand(c); job.addTask(t);",
+        ONE("c", "{\"b\": 2}"));
     body_gives("const t = task('t'); const c = cmd('c'); t.addCommand(c); t.addCommand(c); job.addTask(t);",
                "[" TASK("1", "t", "2", "", "[" COMMAND("c", "null", "0") ", " COMMAND("c", "null", "0") "]") "]");
     body_gives("const t = task('t'); t.commands.push(cmd('c', {a: 1})); t.commands[0].name = 'd'; job.addTask(t);",
@@ -188,7 +210,8 @@ static void later_changes_are_lost_or_seen_as_in_the_reference(void **state)
                ONE("c", "{\"a\": 1}"));
 #undef ONE
     body_gives("job.tasks.push(task('a')); job.addTask(task('b')); job.tasks.push(task('c')); job.tasks[0].name = 'A';",
-               "[" TASK("1", "A", "0", "", "null") ", " TASK("2", "b", "0", "", "null") ", " TASK("3", "c", "0", "", "null") "]");
+               "[" TASK("1", "A", "0", "", "null") ", " TASK("2", "b", "0", "", "null") ", " TASK("3", "c", "0", "",
+                                                                                                  "null") "]");
     body_gives("job.addTask(task('a')); job.tasks = [task('b')];", "[" TASK("1", "b", "0", "", "null") "]");
     body_gives("job.addTask(task('a')); job.addTask(task('b')); job.tasks = job.tasks.filter((t) => t.name === 'b');",
                "[" TASK("1", "b", "0", "", "null") "]");
@@ -197,22 +220,25 @@ static void later_changes_are_lost_or_seen_as_in_the_reference(void **state)
 static void dependencies_become_indexes(void **state)
 {
     (void)state;
-    body_gives("const a = task('a'), b = task('b'), c = task('c'); c.addDependency(a); c.addDependency(b); job.addTask(a);"
-               "job.addTask(b); job.addTask(c);",
-               "[" TASK("1", "a", "0", "", "null") ", " TASK("2", "b", "0", "", "null") ", "
-               TASK("3", "c", "0", "1, 2", "null") "]");
+    body_gives(
+        "const a = task('a'), b = task('b'), c = task('c'); c.addDependency(a); c.addDependency(b); job.addTask(a);"
+        "job.addTask(b); job.addTask(c);",
+        "[" TASK("1", "a", "0", "", "null") ", " TASK("2", "b", "0", "", "null") ", " TASK("3", "c", "0", "1, 2",
+                                                                                           "null") "]");
     /* On a task that is added later. */
-    body_gives("const a = task('a'), b = task('b'), c = task('c'); a.addDependency(c); a.addDependency(b); job.addTask(a);"
-               "job.addTask(b); job.addTask(c);",
-               "[" TASK("1", "a", "0", "3, 2", "null") ", " TASK("2", "b", "0", "", "null") ", "
-               TASK("3", "c", "0", "", "null") "]");
+    body_gives(
+        "const a = task('a'), b = task('b'), c = task('c'); a.addDependency(c); a.addDependency(b); job.addTask(a);"
+        "job.addTask(b); job.addTask(c);",
+        "[" TASK("1", "a", "0", "3, 2", "null") ", " TASK("2", "b", "0", "", "null") ", " TASK("3", "c", "0", "",
+                                                                                               "null") "]");
     body_gives("const a = task('a'), b = task('b'); b.dependencies.push(a); job.addTask(a); job.addTask(b);",
                "[" TASK("1", "a", "0", "", "null") ", " TASK("2", "b", "0", "1", "null") "]");
     body_gives("const a = task('a'), b = task('b'); job.addTask(a); b.dependencies = [job.tasks[0]]; job.addTask(b);",
                "[" TASK("1", "a", "0", "", "null") ", " TASK("2", "b", "0", "1", "null") "]");
-    body_gives("const a = {name: 'a', type: 'misc', priority: 50}; const b = task('b'); b.addDependency(a); job.addTask(a);"
-               "job.addTask(b);",
-               "[" TASK("1", "a", "0", "", "null") ", " TASK("2", "b", "0", "1", "null") "]");
+    body_gives(
+        "const a = {name: 'a', type: 'misc', priority: 50}; const b = task('b'); b.addDependency(a); job.addTask(a);"
+        "job.addTask(b);",
+        "[" TASK("1", "a", "0", "", "null") ", " TASK("2", "b", "0", "1", "null") "]");
 }
 
 static void wrong_dependencies_are_refused(void **state)
@@ -221,7 +247,8 @@ static void wrong_dependencies_are_refused(void **state)
 #define TWO "const a = author.Task('a', 'm'), b = author.Task('b', 'm'); "
     body_fails(TWO "b.addDependency(a); job.addTask(b);", "TypeError: task \"b\" depends on a task that was not added");
     body_fails(TWO "b.addDependency(null);", "TypeError: addDependency: a task is wanted, not null");
-    body_fails(TWO "b.dependencies.push(null); job.addTask(b);", "TypeError: task \"b\", dependencies: a task is wanted");
+    body_fails(TWO "b.dependencies.push(null); job.addTask(b);",
+               "TypeError: task \"b\", dependencies: a task is wanted");
     body_fails(TWO "b.addDependency(a); b.addDependency(a); job.addTask(a); job.addTask(b);",
                "task 'b' depends twice on the same task");
     body_fails(TWO "b.addDependency(b); job.addTask(b);", "task 'b' depends on itself");
@@ -241,10 +268,13 @@ static void large_webs_of_dependencies_are_sound(void **state)
     (void)state;
     outcome o;
     /* Each depends on all later ones that its number divides: forward only, no circle. */
-    rig_body(&r, "function compileJob(job) { const t = []; for (let i = 0; i < 600; i++) t.push(author.Task('t' + i, 'm'));\n"
-                 "for (let i = 0; i < 600; i++) { for (let k = 2 * (i + 1); k <= 600; k += i + 1) t[i].addDependency(t[k - 1]);\n"
-                 "job.addTask(t[i]); } }",
-             "{}", &o);
+    rig_body(
+        &r,
+        "function compileJob(job) { const t = []; for (let i = 0; i < 600; i++) t.push(author.Task('t' + i, 'm'));\n"
+        "for (let i = 0; i < 600; i++) { for (let k = 2 * (i + 1); k <= 600; k += i + 1) t[i].addDependency(t[k - "
+        "1]);\n"
+        "job.addTask(t[i]); } }",
+        "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_int_equal(json_array_size(o.tasks), 600);
     size_t deps = 0;
@@ -262,9 +292,11 @@ static void tasks_have_uuids_when_somebody_looks(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r, "function compileJob(job) { const a = author.Task('a', 'm'), b = author.Task('b', 'm'), c = author.Task('c', 'm');\n"
-                 "job.settings = {seen: a.uUID, again: a.uUID, wrong: [a.uuid, a.UUID]};\n"
-                 "b.uUID = '8F1D2B5A-3b0e-4b43-9d0a-0c6a2a1d7c11'; [a, b, c].forEach(job.addTask); }",
+    rig_body(&r,
+             "function compileJob(job) { const a = author.Task('a', 'm'), b = author.Task('b', 'm'), c = "
+             "author.Task('c', 'm');\n"
+             "job.settings = {seen: a.uUID, again: a.uUID, wrong: [a.uuid, a.UUID]};\n"
+             "b.uUID = '8F1D2B5A-3b0e-4b43-9d0a-0c6a2a1d7c11'; [a, b, c].forEach(job.addTask); }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     const json_t *settings = json_object_get(o.job, "settings");
@@ -278,9 +310,11 @@ static void tasks_have_uuids_when_somebody_looks(void **state)
     assert_string_equal(json_string_value(json_array_get(o.uuids, 2)), "");
     assert_json(json_object_get(settings, "wrong"), "[null, null]");
     outcome_free(&o);
-    body_fails("const t = author.Task('a', 'm'); t.uUID = 'x'; job.addTask(t);", "uUID of task 'a' is 'x', which is not a UUID");
-    body_fails("const a = author.Task('a', 'm'), b = author.Task('b', 'm'); b.uUID = a.uUID; job.addTask(a); job.addTask(b);",
-               "TypeError: two tasks have the UUID");
+    body_fails("const t = author.Task('a', 'm'); t.uUID = 'x'; job.addTask(t);",
+               "uUID of task 'a' is 'x', which is not a UUID");
+    body_fails(
+        "const a = author.Task('a', 'm'), b = author.Task('b', 'm'); b.uUID = a.uUID; job.addTask(a); job.addTask(b);",
+        "TypeError: two tasks have the UUID");
     body_fails("job.jobID = 'x';", "job.jobID is 'x', which is not a UUID");
 }
 
@@ -302,12 +336,15 @@ static void objects_of_the_job_are_closed(void **state)
     static const vector vectors[] = {
         { "[job.type, job.nme, author.Task('a', 'b').nme, author.Command('a').nme, job.storage.nme]",
           "[null, null, null, null, null]" },
-        { "Object.keys(job)", "[\"jobID\", \"workerTagUUID\", \"name\", \"jobType\", \"priority\", \"status\", \"created\", "
-                              "\"settings\", \"metadata\", \"storage\", \"tasks\", \"addTask\"]" },
-        { "Object.keys(author.Task('a', 'b'))", "[\"uUID\", \"name\", \"type\", \"priority\", \"commands\", \"dependencies\"]" },
+        { "Object.keys(job)",
+          "[\"jobID\", \"workerTagUUID\", \"name\", \"jobType\", \"priority\", \"status\", \"created\", "
+          "\"settings\", \"metadata\", \"storage\", \"tasks\", \"addTask\"]" },
+        { "Object.keys(author.Task('a', 'b'))",
+          "[\"uUID\", \"name\", \"type\", \"priority\", \"commands\", \"dependencies\"]" },
         { "JSON.parse(JSON.stringify(author.Command('a', {b: 1}, 2)))",
           "{\"name\": \"a\", \"parameters\": {\"b\": 1}, \"totalStepCount\": 2}" },
-        { "['name' in job, 'nme' in job, job.hasOwnProperty('name'), `${job}`]", "[true, false, true, \"[object Object]\"]" },
+        { "['name' in job, 'nme' in job, job.hasOwnProperty('name'), `${job}`]",
+          "[true, false, true, \"[object Object]\"]" },
         { "author.Task('a', 'b').addDependency(author.Task('c', 'd'))", "null" },
         { "(author.Task('a', 'b').name === 'a' && author.Task('a', 'b').priority)", "50" },
         { "author.Command('n', null, '7').totalStepCount", "7" },
@@ -320,8 +357,10 @@ static void priorities_and_types_are_free(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r, "function compileJob(job) { const t = author.Task('a', 'my own type'); t.priority = -3; t.name = ''; t.type = '';\n"
-                 "job.addTask(t); t.priority = '120'; job.addTask(author.Task('b', 'x')); }",
+    rig_body(&r,
+             "function compileJob(job) { const t = author.Task('a', 'my own type'); t.priority = -3; t.name = ''; "
+             "t.type = '';\n"
+             "job.addTask(t); t.priority = '120'; job.addTask(author.Task('b', 'x')); }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_json(json_array_get(o.tasks, 0), "{\"index_in_job\": 1, \"name\": \"\", \"type\": \"\", \"priority\": -3, "
@@ -334,13 +373,17 @@ static void the_job_object_has_what_was_submitted(void **state)
     (void)state;
     outcome o;
     memset(&o, 0, sizeof(o));
-    rig_script(&r, "test.js",
-               "function compileJob(job) { job.settings.seen = [job.jobID, job.workerTagUUID, job.name, job.jobType, job.priority,\n"
-               "job.status, job.status === 'under-construction', `${job.created}`, job.metadata, job.storage.shamanCheckoutID,\n"
-               "job.tasks, 'a' in job.settings, job.settings.hasOwnProperty('zz'), Object.keys(job.settings).length,\n"
-               "{...job.settings}.f === 24, job.settings.nope === undefined, Array.isArray(job.settings.l),\n"
-               "job.settings.l.map((x) => x + 1)]; const {gone = 'default'} = job.settings; job.settings.gone = gone; }");
-    flamenco_compile_request request = rig_request("test", "{\"a\": null, \"f\": 24.0, \"l\": [1, 2], \"o\": {\"x\": true}}");
+    rig_script(
+        &r, "test.js",
+        "function compileJob(job) { job.settings.seen = [job.jobID, job.workerTagUUID, job.name, job.jobType, "
+        "job.priority,\n"
+        "job.status, job.status === 'under-construction', `${job.created}`, job.metadata, "
+        "job.storage.shamanCheckoutID,\n"
+        "job.tasks, 'a' in job.settings, job.settings.hasOwnProperty('zz'), Object.keys(job.settings).length,\n"
+        "{...job.settings}.f === 24, job.settings.nope === undefined, Array.isArray(job.settings.l),\n"
+        "job.settings.l.map((x) => x + 1)]; const {gone = 'default'} = job.settings; job.settings.gone = gone; }");
+    flamenco_compile_request request =
+        rig_request("test", "{\"a\": null, \"f\": 24.0, \"l\": [1, 2], \"o\": {\"x\": true}}");
     request.name = flamenco_text("N\xC3\xA4me");
     request.priority = -7;
     request.worker_tag = flamenco_text("the-tag");
@@ -348,13 +391,15 @@ static void the_job_object_has_what_was_submitted(void **state)
     request.metadata = flamenco_text("{\"user.name\": \"me\", \"empty\": \"\"}");
     rig_run(&r, &request, &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
-    assert_json(o.job, "{\"name\": \"N\\u00e4me\", \"type\": \"test\", \"priority\": -7, \"tag\": \"the-tag\", \"checkout\": "
-                       "\"checkout\", \"uuid\": \"" RIG_UUID "\", \"n_tasks\": 0, \"n_deps\": 0, \"steps_total\": 0, "
-                       "\"metadata\": {\"user.name\": \"me\", \"empty\": \"\"}, "
-                       "\"settings\": {\"a\": null, \"f\": 24, \"l\": [1, 2], \"o\": {\"x\": true}, \"gone\": \"default\", "
-                       "\"seen\": [\"" RIG_UUID "\", \"the-tag\", \"N\\u00e4me\", \"test\", -7, \"under-construction\", true, "
-                       "\"2026-04-13T09:08:07.654321Z\", {\"user.name\": \"me\", \"empty\": \"\"}, \"checkout\", [], true, false, "
-                       "4, true, true, true, [2, 3]]}}");
+    assert_json(
+        o.job,
+        "{\"name\": \"N\\u00e4me\", \"type\": \"test\", \"priority\": -7, \"tag\": \"the-tag\", \"checkout\": "
+        "\"checkout\", \"uuid\": \"" RIG_UUID "\", \"n_tasks\": 0, \"n_deps\": 0, \"steps_total\": 0, "
+        "\"metadata\": {\"user.name\": \"me\", \"empty\": \"\"}, "
+        "\"settings\": {\"a\": null, \"f\": 24, \"l\": [1, 2], \"o\": {\"x\": true}, \"gone\": \"default\", "
+        "\"seen\": [\"" RIG_UUID "\", \"the-tag\", \"N\\u00e4me\", \"test\", -7, \"under-construction\", true, "
+        "\"2026-04-13T09:08:07.654321Z\", {\"user.name\": \"me\", \"empty\": \"\"}, \"checkout\", [], true, false, "
+        "4, true, true, true, [2, 3]]}}");
     outcome_free(&o);
     /* Nothing but a type: the rest is empty, the UUID is made. */
     flamenco_compile_request bare = { 0 };
@@ -374,19 +419,23 @@ static void the_script_may_change_the_job(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r, "function compileJob(job) { job.name = 5; job.priority = '80.9'; job.workerTagUUID = 'other'; job.jobType = 'renamed';\n"
-                 "job.status = 'completed'; job.created = new Date(); job.storage.shamanCheckoutID = undefined;\n"
-                 "job.settings.added = undefined; delete job.settings.frames; job.metadata.n = 5; job.metadata.u = null;\n"
-                 "job.jobID = '8F1D2B5A-3b0e-4b43-9d0a-0c6a2a1d7c11'; }",
+    rig_body(&r,
+             "function compileJob(job) { job.name = 5; job.priority = '80.9'; job.workerTagUUID = 'other'; job.jobType "
+             "= 'renamed';\n"
+             "job.status = 'completed'; job.created = new Date(); job.storage.shamanCheckoutID = undefined;\n"
+             "job.settings.added = undefined; delete job.settings.frames; job.metadata.n = 5; job.metadata.u = null;\n"
+             "job.jobID = '8F1D2B5A-3b0e-4b43-9d0a-0c6a2a1d7c11'; }",
              "{\"frames\": \"1-2\", \"kept\": [1.50]}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
-    assert_json(o.job, "{\"name\": \"5\", \"type\": \"renamed\", \"priority\": 80, \"tag\": \"other\", \"checkout\": \"\", "
-                       "\"uuid\": \"8f1d2b5a-3b0e-4b43-9d0a-0c6a2a1d7c11\", \"n_tasks\": 0, \"n_deps\": 0, \"steps_total\": 0, "
-                       "\"metadata\": {\"project\": \"P\", \"n\": \"5\", \"u\": \"\"}, "
-                       "\"settings\": {\"kept\": [1.5], \"added\": null}}");
+    assert_json(
+        o.job, "{\"name\": \"5\", \"type\": \"renamed\", \"priority\": 80, \"tag\": \"other\", \"checkout\": \"\", "
+               "\"uuid\": \"8f1d2b5a-3b0e-4b43-9d0a-0c6a2a1d7c11\", \"n_tasks\": 0, \"n_deps\": 0, \"steps_total\": 0, "
+               "\"metadata\": {\"project\": \"P\", \"n\": \"5\", \"u\": \"\"}, "
+               "\"settings\": {\"kept\": [1.5], \"added\": null}}");
     outcome_free(&o);
-    rig_body(&r, "function compileJob(job) { job.settings = {a: new Set([1])}; job.metadata = {m: [1, 2]};\n"
-                 "job.storage = {shamanCheckoutID: 'x'}; }",
+    rig_body(&r,
+             "function compileJob(job) { job.settings = {a: new Set([1])}; job.metadata = {m: [1, 2]};\n"
+             "job.storage = {shamanCheckoutID: 'x'}; }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_json(json_object_get(o.job, "settings"), "{\"a\": [1]}");
@@ -399,13 +448,15 @@ static void half_surrogates_come_out_as_replacement_characters(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r, "function compileJob(job) { job.addTask(author.Task('a\\ud800b\\ude00', 'x')); job.name = '\\ud83d\\ude00 \\udfff'; }",
+    rig_body(&r,
+             "function compileJob(job) { job.addTask(author.Task('a\\ud800b\\ude00', 'x')); job.name = '\\ud83d\\ude00 "
+             "\\udfff'; }",
              "{\"s\": \"\\ud800\", \"\\udc00\": 1}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_json(json_object_get(o.job, "settings"), "{\"s\": \"\\ufffd\", \"\\ufffd\": 1}");
     assert_string_equal(json_string_value(json_object_get(o.job, "name")), "\xF0\x9F\x98\x80 \xEF\xBF\xBD");
-    assert_string_equal(json_string_value(json_object_get(json_array_get(o.tasks, 0), "name")),
-                        "a\xEF\xBF\xBD" "b\xEF\xBF\xBD");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(o.tasks, 0), "name")), "a\xEF\xBF\xBD"
+                                                                                                "b\xEF\xBF\xBD");
     outcome_free(&o);
 }
 
@@ -425,13 +476,15 @@ static void errors_say_what_and_where(void **state)
     body_fails("class TileError extends Error { get name() { return 'TileError'; } }\nthrow new TileError('none');",
                "TileError: none (test.js:4)");
     body_fails("x = undeclared;", "ReferenceError: ");
-    body_fails("\n\nframeChunker('x', 1);", "Error: invalid frame range 'x', part 'x': a frame must be a whole number (test.js:5)");
+    body_fails("\n\nframeChunker('x', 1);",
+               "Error: invalid frame range 'x', part 'x': a frame must be a whole number (test.js:5)");
     body_fails("shellSplit(\"'\")", "Error: shellSplit: a quote is not closed (test.js:3)");
     body_fails("job.addTask()", "TypeError: addTask: a task is wanted, not undefined (test.js:3)");
     body_fails("job.addTask(null)", "TypeError: addTask: a task is wanted, not null");
     body_fails("job.addTask('text')", "TypeError: addTask: a task is wanted, not a string");
     body_fails("job.addTask(author.Command('x'))", "TypeError: addTask: a task is wanted");
-    body_fails("author.Task('a', 'b').addCommand(undefined)", "TypeError: addCommand: a command is wanted, not undefined");
+    body_fails("author.Task('a', 'b').addCommand(undefined)",
+               "TypeError: addCommand: a command is wanted, not undefined");
     body_fails("author.Task('a', 'b').addCommand('x')", "TypeError: addCommand: a command is wanted");
     body_fails("[1].map(() => { null.x; })", "TypeError: ");
     body_fails("(function f() { f(); })()", "RangeError: Maximum call stack size exceeded.");
@@ -495,8 +548,9 @@ static void async_functions_work_and_their_errors_count(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r, "async function compileJob(job) { await null; const t = await Promise.resolve(author.Task('late', 'm'));\n"
-                 "job.addTask(t); return 5; }",
+    rig_body(&r,
+             "async function compileJob(job) { await null; const t = await Promise.resolve(author.Task('late', 'm'));\n"
+             "job.addTask(t); return 5; }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_int_equal(json_array_size(o.tasks), 1);
@@ -522,7 +576,8 @@ static void a_sink_that_fails_ends_the_compilation(void **state)
 {
     (void)state;
     outcome o;
-    rig_script(&r, "test.js", "function compileJob(job) { for (let i = 0; i < 1000; i++) job.addTask(author.Task('t', 'm')); }");
+    rig_script(&r, "test.js",
+               "function compileJob(job) { for (let i = 0; i < 1000; i++) job.addTask(author.Task('t', 'm')); }");
     flamenco_compile_request request = rig_request("test", "{}");
     memset(&o, 0, sizeof(o));
     o.fail_job = FLAMENCO_E_FULL;
@@ -570,9 +625,11 @@ static void large_jobs_come_in_batches(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r, "function compileJob(job) { const all = []; for (let i = 0; i < 20000; i++) { const t = author.Task(`t-${i}`, 'm');\n"
-                 "t.addCommand(author.Command('c', {i, args: ['a', 'b', i]}, 3)); job.addTask(t); all.push(t); }\n"
-                 "const last = author.Task('last', 'm'); all.forEach((t) => last.addDependency(t)); job.addTask(last); }",
+    rig_body(&r,
+             "function compileJob(job) { const all = []; for (let i = 0; i < 20000; i++) { const t = "
+             "author.Task(`t-${i}`, 'm');\n"
+             "t.addCommand(author.Command('c', {i, args: ['a', 'b', i]}, 3)); job.addTask(t); all.push(t); }\n"
+             "const last = author.Task('last', 'm'); all.forEach((t) => last.addDependency(t)); job.addTask(last); }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_int_equal(json_array_size(o.tasks), 20001);
@@ -585,7 +642,8 @@ static void large_jobs_come_in_batches(void **state)
         const json_t *task = json_array_get(o.tasks, i);
         assert_string_equal(json_string_value(json_object_get(task, "name")), name);
         const json_t *command = json_array_get(json_object_get(task, "commands"), 0);
-        assert_int_equal(json_integer_value(json_object_get(json_object_get(command, "parameters"), "i")), (json_int_t)i);
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(command, "parameters"), "i")),
+                         (json_int_t)i);
     }
     const json_t *deps = json_object_get(json_array_get(o.tasks, 20000), "depends_on");
     assert_int_equal(json_array_size(deps), 20000);
@@ -593,8 +651,10 @@ static void large_jobs_come_in_batches(void **state)
         assert_int_equal(json_integer_value(json_array_get(deps, i)), (json_int_t)i + 1);
     outcome_free(&o);
     /* A task of several megabytes is one frame that is larger than any buffer. */
-    rig_body(&r, "function compileJob(job) { const t = author.Task('big', 'm');\n"
-                 "t.addCommand(author.Command('c', {text: '<'.repeat(3000000)})); job.addTask(t); job.addTask(author.Task('b', 'm')); }",
+    rig_body(&r,
+             "function compileJob(job) { const t = author.Task('big', 'm');\n"
+             "t.addCommand(author.Command('c', {text: '<'.repeat(3000000)})); job.addTask(t); "
+             "job.addTask(author.Task('b', 'm')); }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     const json_t *command = json_array_get(json_object_get(json_array_get(o.tasks, 0), "commands"), 0);

@@ -29,7 +29,8 @@ static int teardown(void **state)
 static void modules_are_found_where_the_contract_says(void **state)
 {
     (void)state;
-    rig_write(&r, "lib/util.js", "exports.name = 'util';\nexports.data = require('./data');\nexports.up = require('../top');");
+    rig_write(&r, "lib/util.js",
+              "exports.name = 'util';\nexports.data = require('./data');\nexports.up = require('../top');");
     rig_write(&r, "lib/data.json", "{\"a\": [1, 2]}");
     rig_write(&r, "lib/exact", "module.exports = 'exact';");
     rig_write(&r, "lib/exact.js", "module.exports = 'with extension';");
@@ -94,8 +95,9 @@ static void links_stay_inside(void **state)
 static void modules_are_sloppy_functions_that_see_the_scripts_globals(void **state)
 {
     (void)state;
-    rig_write(&r, "m.js", "implicit = 3;\nmodule.exports = [typeof exports, typeof module, typeof __filename, typeof shared, "
-                          "implicit, 010, author === require('author')];");
+    rig_write(&r, "m.js",
+              "implicit = 3;\nmodule.exports = [typeof exports, typeof module, typeof __filename, typeof shared, "
+              "implicit, 010, author === require('author')];");
     rig_write(&r, "strict.js", "'use strict';\nexports.f = function () { return this === undefined; };");
     rig_write(&r, "cycle_a.js", "exports.early = 1; exports.b = require('./cycle_b');");
     rig_write(&r, "cycle_b.js", "exports.seen = require('./cycle_a').early;");
@@ -130,9 +132,11 @@ static void errors_in_modules_name_the_module(void **state)
     assert_contains(o.err.text, "(test.js:4)"); /* the line with the JOB_TYPE is the first */
     outcome_free(&o);
     /* A module that failed is tried again. */
-    rig_body(&r, "function compileJob(job) { for (let i = 0; i < 2; i++) { try { require('./lib/broken'); job.name = 'no'; }"
-                 " catch (e) { print(e.name); } } }",
-             "{}", &o);
+    rig_body(
+        &r,
+        "function compileJob(job) { for (let i = 0; i < 2; i++) { try { require('./lib/broken'); job.name = 'no'; }"
+        " catch (e) { print(e.name); } } }",
+        "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_string_equal(o.log, "2 SyntaxError\n2 SyntaxError\n");
     outcome_free(&o);
@@ -160,9 +164,21 @@ static void paths_are_cleaned_and_never_lead_out(void **state)
         const char *path;
         const char *cleaned; /* NULL: refused */
     } vectors[] = {
-        { "a/b", "a/b" },   { "./a", "a" },      { "a/./b//c/", "a/b/c" }, { "a/../b", "b" },       { "a/b/..", "a" },
-        { "a/..", "" },     { ".", "" },         { "", "" },               { "..", NULL },          { "a/../..", NULL },
-        { "/a", NULL },     { "a/../../b", NULL }, { "...", "..." },       { "a/.../b", "a/.../b" }, { ".hidden/x", ".hidden/x" },
+        { "a/b", "a/b" },
+        { "./a", "a" },
+        { "a/./b//c/", "a/b/c" },
+        { "a/../b", "b" },
+        { "a/b/..", "a" },
+        { "a/..", "" },
+        { ".", "" },
+        { "", "" },
+        { "..", NULL },
+        { "a/../..", NULL },
+        { "/a", NULL },
+        { "a/../../b", NULL },
+        { "...", "..." },
+        { "a/.../b", "a/.../b" },
+        { ".hidden/x", ".hidden/x" },
         { "ab/../cd/../e", "e" },
     };
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {

@@ -120,8 +120,8 @@ static void changes_act_on_the_next_request(void **state)
     /* Same length, written at once behind each other: the file's times need not differ. */
     for (int i = 0; i < 20; i++) {
         char text[200];
-        snprintf(text, sizeof(text), "const JOB_TYPE = {label: '%02d', settings: []};\nfunction compileJob(job) {job.name='%02d'}",
-                 i, i);
+        snprintf(text, sizeof(text),
+                 "const JOB_TYPE = {label: '%02d', settings: []};\nfunction compileJob(job) {job.name='%02d'}", i, i);
         rig_write(&r, "b.js", text);
         rig_compile(&r, "b", "{}", &o);
         assert_int_equal(o.rc, FLAMENCO_OK);
@@ -443,10 +443,16 @@ static void an_etag_covers_the_description_alone(void **state)
     rig_start(&r);
     etag_of(KITCHEN_SINK, b);
     assert_string_equal(a, b);
-    etag_of("const JOB_TYPE = {label: 'L', settings: [{key: 'a', type: 'bool', default: {b: 1, a: '\xF0\x9F\x98\x80'}}]};", a);
-    etag_of("const JOB_TYPE = {settings: [{type: 'bool', default: {a: '\xF0\x9F\x98\x80', b: 1}, key: 'a'}], label: 'L'};", b);
+    etag_of(
+        "const JOB_TYPE = {label: 'L', settings: [{key: 'a', type: 'bool', default: {b: 1, a: '\xF0\x9F\x98\x80'}}]};",
+        a);
+    etag_of(
+        "const JOB_TYPE = {settings: [{type: 'bool', default: {a: '\xF0\x9F\x98\x80', b: 1}, key: 'a'}], label: 'L'};",
+        b);
     assert_string_equal(a, b);
-    etag_of("const JOB_TYPE = {label: 'l', settings: [{key: 'a', type: 'bool', default: {b: 1, a: '\xF0\x9F\x98\x80'}}]};", b);
+    etag_of(
+        "const JOB_TYPE = {label: 'l', settings: [{key: 'a', type: 'bool', default: {b: 1, a: '\xF0\x9F\x98\x80'}}]};",
+        b);
     assert_string_not_equal(a, b);
 }
 
@@ -455,7 +461,8 @@ static void keys_are_sorted_by_code_point(void **state)
     (void)state;
     int32_t rc;
     /* U+E000 comes before U+10000, whose first half in UTF-16 is smaller. */
-    rig_write(&r, "test.js", "const JOB_TYPE = {label: '', settings: [{default: {'\\u{10000}': 1, '\\ue000': 2, B: 3, a: 4}}]};");
+    rig_write(&r, "test.js",
+              "const JOB_TYPE = {label: '', settings: [{default: {'\\u{10000}': 1, '\\ue000': 2, B: 3, a: 4}}]};");
     char *json = rig_get(&r, "test", &rc, NULL);
     assert_contains(json, "{\"B\":3,\"a\":4,\"\xEE\x80\x80\":2,\"\xF0\x90\x80\x80\":1}");
     free(json);

@@ -44,6 +44,8 @@
             return { json: "null", map: null };
         if (v === settings)
             return { json: null, map: v };
+        if (typeof v === "object" && !isArray(v) && isSimple(v, 0))
+            return { json: stringify(v), map: null };
         sharing = false;
         try {
             shared = settings;
@@ -256,11 +258,14 @@
         if (typeof v !== "object" || v === null)
             throw new TypeErrorType(`${caller}: a task is wanted, not ${what(v)}`);
         const t = v[behind];
-        if (t !== undefined) {
-            if (t.ident === undefined)
-                throw new TypeErrorType(`${caller}: a task is wanted, not another object of the job`);
-            return t.ident;
-        }
+        if (t === undefined)
+            return plainIdentOf(v);
+        if (t.ident === undefined)
+            throw new TypeErrorType(`${caller}: a task is wanted, not another object of the job`);
+        return t.ident;
+    }
+
+    function plainIdentOf(v) {
         let ident = weakGet(plainIdents, v);
         if (ident === undefined) {
             ident = { uuid: text(v.uUID), index: -1 };
@@ -269,14 +274,21 @@
         return ident;
     }
 
+    function taskOf(v) {
+        const t = makeTask(text(v.name), text(v.type), integer(v.priority));
+        t.ident = plainIdentOf(v);
+        t.shown = wantList(v.commands, "commands of a task");
+        t.deps = wantList(v.dependencies, "dependencies of a task");
+        return t;
+    }
+
     function snapshot(v, caller) {
-        const ident = identOf(v, caller);
-        let t = v[behind];
-        if (t === undefined) {
-            t = makeTask(text(v.name), text(v.type), integer(v.priority));
-            t.shown = wantList(v.commands, "commands of a task");
-            t.deps = wantList(v.dependencies, "dependencies of a task");
-        }
+        if (typeof v !== "object" || v === null)
+            throw new TypeErrorType(`${caller}: a task is wanted, not ${what(v)}`);
+        const t = v[behind] || taskOf(v);
+        const { ident } = t;
+        if (ident === undefined)
+            throw new TypeErrorType(`${caller}: a task is wanted, not another object of the job`);
         return { ident, name: t.name, type: t.type, priority: t.priority, commands: commandsOf(t), shown: null,
             deps: t.deps === null || t.deps.length === 0 ? null : copyList(t.deps) };
     }

@@ -143,6 +143,35 @@
         return out;
     }
 
+    // Tells whether JSON.stringify writes a value as clean() and JSON.stringify would: most parameters are like that, and
+    // looking costs a third of copying.
+    function isSimple(v, depth) {
+        if (depth > depthLimit || v === settings)
+            return false;
+        if (isArray(v)) {
+            for (let i = 0; i < v.length; i++) {
+                const item = v[i];
+                const kind = typeof item;
+                if (kind === "string" || (kind === "number" && isFinite(item)) || kind === "boolean" || item === null)
+                    continue;
+                if (kind !== "object" || !isSimple(item, depth + 1))
+                    return false;
+            }
+            return true;
+        }
+        if (getPrototypeOf(v) !== objectPrototype)
+            return false;
+        for (const name in v) {
+            const item = v[name];
+            const kind = typeof item;
+            if (kind === "string" || (kind === "number" && isFinite(item)) || kind === "boolean" || item === null)
+                continue;
+            if (kind !== "object" || !isSimple(item, depth + 1))
+                return false;
+        }
+        return true;
+    }
+
     // Copies a free value into one that JSON.stringify writes as the contract wants it. The depth limit ends cycles, too.
     function clean(v, depth) {
         switch (typeof v) {

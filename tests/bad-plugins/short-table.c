@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * short-table.c - its method table ends within a required method.
+ */
+#include "parts.h"
+
+static const flamenco_event_forwarder table = { .struct_size = (uint32_t)offsetof(flamenco_event_forwarder, flush) + 4,
+                                                .publish = publish,
+                                                .flush = flush };
+static const flamenco_provide provide = PROVIDE(FLAMENCO_EVENT_FORWARDER, &table);
+static const flamenco_provide *const list[] = { &provide, NULL };
+static const flamenco_plugin plugin = { GOOD_PLUGIN, .provides = list };
+EXPORT(plugin)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fake_threads.h - core/timers.h and core/workpool.h without threads: timers wait until the simulation lets them come, work
+ * is done where it is submitted. So a history runs the same way each time.
+ */
+#ifndef SIM_FAKE_THREADS_H
+#define SIM_FAKE_THREADS_H
+
+#include "core/flamenco.h"
+
+/* Lets the first due timer come, by the clock service's monotonic time. Returns 0 when none is due. */
+int timers_fire(struct fl_timers *timers);
+
+#endif
