@@ -53,6 +53,7 @@ int32_t fl_worker_insert(void *self, flamenco_cx *cx, const flamenco_worker *row
     fl_row_in(&w, (uint32_t)sizeof(w), row);
     rc = check_statuses(call.s, &w);
     if (rc == FLAMENCO_OK) {
+        fl_known_changed(call.s, FL_KNOWN_WORKERS); /* for when this is undone */
         fl_query q = fl_query_begin(call.s, FL_SQL_WORKER_INSERT);
         fl_bind_uuid(&q, 1, &w.uuid);
         fl_bind_int(&q, 2, w.status);

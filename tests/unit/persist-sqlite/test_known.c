@@ -148,6 +148,21 @@ static void a_failed_method_gives_the_old_row_back(void **state)
     assert_true(get(f, &uuid).seen_us == FLAMENCO_TIME_NONE);
 }
 
+static void a_worker_whose_registration_was_undone_is_gone(void **state)
+{
+    fixture *f = *state;
+    flamenco_worker out = { .struct_size = (uint32_t)sizeof(out) };
+    begin_savepoint(f);
+    flamenco_uuid undone = fixture_read_worker(f, fixture_worker(f, "node", "misc")).uuid;
+    EXPECT_TEXT(get(f, &undone).name, "node");
+    undo_savepoint(f);
+    assert_int_equal(DB(f, worker_get, &undone, &out), FLAMENCO_E_NOT_FOUND);
+    flamenco_uuid other = fixture_read_worker(f, fixture_worker(f, "other", "misc")).uuid;
+    EXPECT_TEXT(get(f, &other).name, "other");
+    undo_all(f);
+    assert_int_equal(DB(f, worker_get, &other, &out), FLAMENCO_E_NOT_FOUND);
+}
+
 static void workers_that_share_a_place_are_kept_apart(void **state)
 {
     fixture *f = *state;
@@ -282,6 +297,7 @@ int main(void)
         TEST(an_undone_savepoint_gives_the_old_row_back),
         TEST(an_undone_batch_gives_the_old_row_back_whatever_its_savepoints_did),
         TEST(a_failed_method_gives_the_old_row_back),
+        TEST(a_worker_whose_registration_was_undone_is_gone),
         TEST(workers_that_share_a_place_are_kept_apart),
         TEST(a_found_task_is_the_stored_one),
         TEST(tasks_of_a_hidden_job_are_not_found),
