@@ -61,6 +61,7 @@ struct flamenco_session {
     struct flamenco_txn txn;
     uint32_t open; /* a transaction runs */
     uint32_t in_savepoint; /* the executor's */
+    uint32_t savepoint_set; /* SQLite knows of it: something was changed in it */
     int32_t failed; /* why only rollback is allowed; 0 = nothing */
     uint32_t visiting; /* lists that are being given out */
     uint32_t interrupted; /* atomic: interrupt() was called */
