@@ -387,6 +387,14 @@ static void expire_waiting(writer *w)
     }
 }
 
+static int has_write(const fl_step_queue *queue)
+{
+    const fl_step *step = queue->first;
+    while (step != NULL && step->ops->kind != FLAMENCO_STEP_WRITE)
+        step = step->next;
+    return step != NULL;
+}
+
 /* What cannot be written can still be read: the steps that only rode along go to the readers. The lock is held. */
 static void send_readers_back(fl_executor *ex)
 {
@@ -413,7 +421,7 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0)
         expire_waiting(w);
     pthread_mutex_lock(&ex->lock);
-    if (ex->trouble_wait_us > 0)
+    if (ex->trouble_wait_us > 0 || !has_write(&ex->writes)) /* a commit for riders alone would be dear */
         send_readers_back(ex);
     if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         wait_us(ex, ex->trouble_wait_us);
