@@ -193,19 +193,26 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
+/* Returns code, which a reader of this file alone can see. */
+static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
+{
+    (void)flamenco_fail(err, code, "%s", why);
+    return code;
+}
+
 /* Begins or ends the executor's savepoint as far as the caller can tell; it must be open, or not. */
 static int32_t enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err)
 {
     flamenco_session *s = session_of(cx);
     if (s == NULL || s->in_savepoint != must_be_open)
-        return flamenco_fail(err, FLAMENCO_E_INVALID,
-                             s == NULL      ? "outside a transaction"
-                             : must_be_open ? "no savepoint is open"
-                                            : "a savepoint is open already");
+        return refuse(err, FLAMENCO_E_INVALID,
+                      s == NULL      ? "outside a transaction"
+                      : must_be_open ? "no savepoint is open"
+                                     : "a savepoint is open already");
     if (s->kind != FLAMENCO_SESSION_WRITER)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "a reader has no savepoints");
+        return refuse(err, FLAMENCO_E_INVALID, "a reader has no savepoints");
     if (s->visiting != 0)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "no savepoint begins or ends while a list is given out");
+        return refuse(err, FLAMENCO_E_INVALID, "no savepoint begins or ends while a list is given out");
     return fl_enter(call, cx, FL_READ, err);
 }
 
@@ -342,13 +349,6 @@ int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flam
 }
 
 /* ---- Methods ---- */
-
-/* Returns code, which a reader of this file alone can see. */
-static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
-{
-    (void)flamenco_fail(err, code, "%s", why);
-    return code;
-}
 
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
 {
