@@ -350,6 +350,15 @@ static const fl_step_ops read_ops = { .name = "read",
                                       .hold = hold_call,
                                       .check = check_call,
                                       .expired = expire_call };
+/* A Worker asks while others write. */
+static const fl_step_ops worker_read_ops = { .name = "read",
+                                             .kind = FLAMENCO_STEP_READ,
+                                             .rides = 1,
+                                             .run = run_handler,
+                                             .done = handler_done,
+                                             .hold = hold_call,
+                                             .check = check_call,
+                                             .expired = expire_call };
 static const fl_step_ops write_ops = { .name = "write",
                                        .kind = FLAMENCO_STEP_WRITE,
                                        .run = run_handler,
@@ -365,7 +374,7 @@ static const fl_step_ops *handler_ops(const fl_call *call)
 {
     switch (call->op->klass) {
     case API_CLASS_READ:
-        return &read_ops;
+        return call->op->worker ? &worker_read_ops : &read_ops;
     case API_CLASS_WRITE:
     case API_CLASS_STEPS:
         return &write_ops;

@@ -66,6 +66,37 @@ void fl_conn_shutdown(fl_conn *conn)
     shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
 }
 
+/* The client sends more before it has its answer, or is gone. What it sent stays with the kernel, for later. */
+static void on_early(h2o_socket_t *sock, const char *err)
+{
+    fl_conn *conn = sock->on_close.data;
+    (void)err;
+    fl_conn_end_polled(conn);
+    h2o_socket_read_stop(sock);
+}
+
+void fl_conn_stay_polled(fl_conn *conn)
+{
+    if (conn->sock->ssl != NULL)
+        return;
+    conn->polled = 1;
+    h2o_socket_dont_read(conn->sock, 1);
+    h2o_socket_read_start(conn->sock, on_early);
+}
+
+void fl_conn_end_polled(fl_conn *conn)
+{
+    if (!conn->polled)
+        return;
+    conn->polled = 0;
+    h2o_socket_dont_read(conn->sock, 0);
+}
+
+int fl_conn_awaits_client(const fl_conn *conn)
+{
+    return h2o_socket_is_reading(conn->sock) && !conn->polled;
+}
+
 static void on_close(void *data)
 {
     fl_conn *conn = data;
