@@ -287,6 +287,7 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
     if (rc != FLAMENCO_OK)
         return rc;
     fl_purge_remains(f);
+    flamenco_job_deleter_poke(&f->job_deleter); /* what the last run left marked, or hidden and marked */
     rc = fl_periodic_start(f, &run->periodic, err);
     if (rc == FLAMENCO_OK)
         rc = listen_http(run, inherited, n_inherited, err);

@@ -28,7 +28,7 @@ const fl_member fl_members[] = {
       "The logs of tasks." },
     { "local_storage", "flamenco.local_storage/1", FL_MEMBER_MANDATORY, "local-storage",
       "The manager's own files." },
-    { "job_deleter", "flamenco.job_deleter/1", 0, NULL,
+    { "job_deleter", "flamenco.job_deleter/1", FL_MEMBER_MANDATORY, "job-deleter",
       "Removes jobs that were marked for deletion." },
     { "farm_status", "flamenco.farm_status/1", 0, "farm-status",
       "One word for what the farm does." },

@@ -97,13 +97,14 @@ int32_t fl_jobs_list(void *self, flamenco_cx *cx, const flamenco_page *page, fla
     }
     (void)snprintf(sql, sizeof(sql),
                    "SELECT " FL_JOB_COLUMNS " FROM %s %s AND ((?1>>h.status)&1) AND (?2 IS NULL OR h.updated>?2)"
-                   " ORDER BY %s%s%s LIMIT ?3 OFFSET ?4",
+                   " AND h.id>?5 ORDER BY %s%s%s LIMIT ?3 OFFSET ?4",
                    tables, where, order, direction, strcmp(order, "h.id") == 0 ? "" : ",h.id");
     fl_query q = fl_query_begin_text(s, &s->lists[slot], sql);
     fl_bind_int(&q, 1, p.mask);
     fl_bind_time(&q, 2, p.updated_after_us);
     fl_bind_int(&q, 3, p.limit);
     fl_bind_int(&q, 4, p.offset);
+    fl_bind_int(&q, 5, p.after_key);
     rc = fl_jobs_visit(&q, visit, ctx);
     if (rc == FLAMENCO_OK && total_out != NULL)
         *total_out = total;

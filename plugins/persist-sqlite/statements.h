@@ -131,7 +131,8 @@
                        " GROUP BY d.task) c WHERE task.id=c.task")                                                     \
     X(TASKS_DELETE, "DELETE FROM task WHERE id>=?1 AND id<?2")                                                         \
     X(TASKS_COLD_DELETE, "DELETE FROM task_cold WHERE id>=?1 AND id<?2")                                               \
-    X(DEPS_DELETE, "DELETE FROM dep WHERE needs>=?1 AND needs<?2")                                                     \
+    X(DEPS_NTH, "SELECT needs,task FROM dep WHERE needs>=?1 AND needs<?2 ORDER BY needs,task LIMIT 1 OFFSET ?3")       \
+    X(DEPS_DELETE_TO, "DELETE FROM dep WHERE needs>=?1 AND (needs,task)<(?2,?3)")                                      \
     X(FIRST_TASK_FROM, "SELECT id FROM task WHERE id>=?1 AND id<?2 ORDER BY id LIMIT 1")                               \
     X(TASK_TOUCH, "UPDATE task SET touched=max(coalesce(touched,?2),?2),updated=max(updated,?2) WHERE id=?1")          \
     /* scheduling */                                                                                                   \

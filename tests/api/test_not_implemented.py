@@ -9,7 +9,7 @@ NOT_YET = {
     "checkSharedStoragePath", "findBlenderExePath", "checkBlenderExePath", "saveSetupAssistantConfig",
     "getConfigurationFile", "updateConfigurationFile",
     # jobs
-    "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo", "fetchJobLastRenderedInfo", "fetchGlobalLastRenderedInfo",
+    "fetchJobLastRenderedInfo", "fetchGlobalLastRenderedInfo",
     # worker
     "taskOutputProduced",
     # shaman
