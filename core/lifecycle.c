@@ -264,6 +264,19 @@ static void announce(struct flamenco *f, const char *type)
         fl_batch_unref(batch);
 }
 
+/* Clients are told the version of the add-on that is served, unless the admin said another one (decisions, "Kept"). */
+static void take_addon_version(fl_run *run)
+{
+    struct flamenco *f = &run->f;
+    for (size_t i = 0; i < f->n_routes && run->yaml->reported_version.len == 0; ++i) {
+        flamenco_str version = flamenco_http_routes_addon_version(&f->routes[i]);
+        if (version.len == 0 || version.len >= sizeof(f->reported_version))
+            continue;
+        snprintf(f->reported_version, sizeof(f->reported_version), "%.*s", FL_STR_ARGS(version));
+        break;
+    }
+}
+
 int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
@@ -286,6 +299,7 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
         rc = repair(f, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    take_addon_version(run);
     fl_purge_remains(f);
     flamenco_job_deleter_poke(&f->job_deleter); /* what the last run left marked, or hidden and marked */
     rc = fl_periodic_start(f, &run->periodic, err);

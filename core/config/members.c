@@ -20,7 +20,7 @@ const fl_member fl_members[] = {
       "What time it is." },
     { "discovery", "flamenco.discovery/1", FL_MEMBER_ANY, NULL,
       "Lets Workers find the manager in the network." },
-    { "http_routes", "flamenco.http_routes/1", FL_MEMBER_ANY, NULL,
+    { "http_routes", "flamenco.http_routes/1", FL_MEMBER_ANY, "webapp",
       "Pages beside the API." },
     { "state_machine", "flamenco.state_machine/1", FL_MEMBER_MANDATORY, "state-machine",
       "What follows from a change of status." },

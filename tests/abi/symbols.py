@@ -16,6 +16,7 @@ OWN = {
     "event-recorder": {"libjansson.so.4"},
     "persist-sqlite": {"libsqlite3.so.0"},
     "compiler-js": {"libcrypto.so.3"},
+    "webapp": {"libz.so.1"},
 }
 
 
