@@ -21,6 +21,7 @@
 #include "core/metrics.h"
 #include "core/own_urls.h"
 #include "core/parked.h"
+#include "core/probes.h"
 #include "core/publisher.h"
 #include "core/purge.h"
 #include "core/timers.h"
@@ -293,6 +294,8 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
         rc = start_executor(run, err);
     if (rc == FLAMENCO_OK)
         rc = fl_loader_start(f->loader, err);
+    if (rc == FLAMENCO_OK && (f->probes = fl_probes_create(f->loader)) == NULL)
+        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to ask plugins for their health");
     if (rc == FLAMENCO_OK)
         rc = fl_dispatch_check_routes(f, err);
     if (rc == FLAMENCO_OK)
@@ -347,6 +350,17 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     return n;
 }
 
+/* No plugin is stopped while a thread is in it. */
+static void stop_probes(struct flamenco *f, int restarting)
+{
+    const char *hangs = fl_probes_stop(f->probes, fl_monotonic_us() + SECOND_US);
+    if (hangs == NULL)
+        return;
+    fl_error("manager", "%s was asked for its health and hangs%s", hangs, restarting ? "" : ", leaving without it");
+    if (!restarting)
+        _exit(1);
+}
+
 static void drop_timer(fl_on_timer on_timer, void *ctx)
 {
     fl_host_drop_timer(on_timer, ctx);
@@ -368,6 +382,8 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_publisher_drain(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
+    if (f->probes != NULL)
+        stop_probes(f, restarting);
     if (f->publisher != NULL)
         fl_publisher_stop(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->loader != NULL)
@@ -384,6 +400,7 @@ void fl_run_destroy(fl_run *run)
     fl_executor_destroy(f->executor);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);
+    fl_probes_destroy(f->probes);
     fl_loader_destroy(f->loader);
     fl_parked_destroy(f->parked);
     fl_budget_destroy(f->reply_budget);

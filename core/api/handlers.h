@@ -14,6 +14,9 @@ int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 
+/* plugins.c */
+int32_t fl_get_plugins(fl_call *call, const api_get_plugins_in *in);
+
 /* job_types.c */
 int32_t fl_get_job_types(fl_call *call, const api_get_job_types_in *in);
 int32_t fl_get_job_type(fl_call *call, const api_get_job_type_in *in);

@@ -8,6 +8,7 @@ const flamenco_server_interface fl_server = {
     .get_version = fl_get_version,
     .get_configuration = fl_get_configuration,
     .get_farm_status = fl_get_farm_status,
+    .get_plugins = fl_get_plugins,
     .get_variables = fl_get_variables,
     .get_shared_storage = fl_get_shared_storage,
     .get_job_types = fl_get_job_types,
