@@ -35,8 +35,7 @@ static int32_t fill_plugin(fl_call *call, const fl_plugin_info *info, api_plugin
                          .version = flamenco_text(info->version),
                          .licence = flamenco_text(info->licence),
                          .file = flamenco_text(info->file),
-                         .enabled = info->enabled,
-                         .settings = FL_STR("[]") };
+                         .enabled = info->enabled };
     int32_t rc = split_texts(call, info->members, ' ', &out->members);
     return rc == FLAMENCO_OK ? split_texts(call, info->services, ' ', &out->interface) : rc;
 }

@@ -48,7 +48,7 @@ def test_settings(make_farm, tmp_path):
     assert pages["health"]["ok"] is False and "index.html" in pages["health"]["message"]
     # Switched off.
     off = found["farm_status"]
-    assert list(found)[-1] == "farm_status" and off["enabled"] is False and off["settings"] == []
+    assert list(found)[-1] == "farm_status" and off["enabled"] is False and off["settings"] is None
     assert off["file"] == "farm-status" and off["interface"] == ["flamenco.farm_status/1"]
     assert off["health"] == {"ok": False, "message": "disabled"}
 
