@@ -166,6 +166,8 @@ def problems(schema, value, at=""):
     if isinstance(schema, str):
         schema = document()["components"]["schemas"][schema]
     schema = resolve(schema)
+    if value is None and schema.get("nullable"):
+        return []
     if "enum" in schema:
         return [] if value in schema["enum"] else [f"{at}: {value!r} is not in {schema['enum']}"]
     kind = schema.get("type")
