@@ -139,6 +139,7 @@ typedef struct flamenco_page {
     int64_t after_key; /* only rows with a greater key, for going on where the last page ended; 0 = all */
 } flamenco_page;
 
+/* Descending: jobs with equal values in descending order of key, too. */
 #define FLAMENCO_ORDER_KEY 0u
 #define FLAMENCO_ORDER_UPDATED 1u
 #define FLAMENCO_ORDER_NAME 2u

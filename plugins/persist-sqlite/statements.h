@@ -56,7 +56,8 @@
     X(JOB_GET_KEY, "SELECT " FL_JOB_COLUMNS " FROM " FL_JOB_TABLES " WHERE h.id=?1 AND h.hidden=0")                    \
     X(JOB_RANGE, "SELECT first_task,first_task+n_tasks FROM job WHERE id=?1")                                          \
     X(JOBS_COUNT, "SELECT status,n FROM job_count")                                                                    \
-    X(JOBS_TOTAL, "SELECT count(*) FROM job_hot WHERE hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")   \
+    X(JOBS_TOTAL, "SELECT count(*) FROM job_hot INDEXED BY job_updated WHERE hidden=0 AND ((?1>>status)&1)"            \
+                  " AND updated>?2")                                                                                   \
     X(JOBS_TOTAL_MARKED, "SELECT count(*) FROM job_hot INDEXED BY job_marked WHERE delete_requested IS NOT NULL"       \
                          " AND hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")                          \
     X(JOBS_TOTAL_HIDDEN, "SELECT count(*) FROM job_hot INDEXED BY job_hidden WHERE hidden=1"                           \
@@ -262,9 +263,12 @@ const char *fl_sql_text(fl_sql id);
 /* Slots for the statements that are put together from fixed pieces: lists by table and order, updates of a task by what
  * changes. */
 #define FL_LIST_JOBS 0
-#define FL_LIST_TASKS 12
-#define FL_LIST_WORKERS 22
-#define FL_LISTS 32
+#define FL_LIST_JOBS_MARKED 30
+#define FL_LIST_JOBS_HIDDEN 31
+#define FL_LIST_JOBS_CHANGED 32
+#define FL_LIST_TASKS 34
+#define FL_LIST_WORKERS 44
+#define FL_LISTS 54
 #define FL_UPDATES 32
 
 #endif
