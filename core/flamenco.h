@@ -35,6 +35,7 @@ struct fl_listeners;
 struct fl_loader;
 struct fl_metrics;
 struct fl_parked;
+struct fl_probes;
 struct fl_publisher;
 struct fl_timers;
 struct fl_touches;
@@ -78,6 +79,7 @@ struct flamenco {
     struct fl_budget *reply_budget; /* lists on their way to clients */
     struct fl_budget *compile_budget; /* compiled jobs that are not stored yet */
     struct fl_host *core_host; /* the host table for work of the core itself */
+    struct fl_probes *probes;
     struct fl_http *http;
 
     const struct fl_http_settings *http_settings; /* manager.yaml, sections `http` and `limits` */

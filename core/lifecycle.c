@@ -22,6 +22,7 @@
 #include "core/metrics.h"
 #include "core/own_urls.h"
 #include "core/parked.h"
+#include "core/probes.h"
 #include "core/publisher.h"
 #include "core/purge.h"
 #include "core/timers.h"
@@ -269,6 +270,19 @@ static void announce(struct flamenco *f, const char *type)
         fl_batch_unref(batch);
 }
 
+/* Clients are told the version of the add-on that is served, unless the admin said another one (decisions, "Kept"). */
+static void take_addon_version(fl_run *run)
+{
+    struct flamenco *f = &run->f;
+    for (size_t i = 0; i < f->n_routes && run->yaml->reported_version.len == 0; ++i) {
+        flamenco_str version = flamenco_http_routes_addon_version(&f->routes[i]);
+        if (version.len == 0 || version.len >= sizeof(f->reported_version))
+            continue;
+        snprintf(f->reported_version, sizeof(f->reported_version), "%.*s", FL_STR_ARGS(version));
+        break;
+    }
+}
+
 int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
@@ -285,13 +299,17 @@ int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error 
         rc = start_executor(run, err);
     if (rc == FLAMENCO_OK)
         rc = fl_loader_start(f->loader, err);
+    if (rc == FLAMENCO_OK && (f->probes = fl_probes_create(f->loader)) == NULL)
+        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to ask plugins for their health");
     if (rc == FLAMENCO_OK)
         rc = fl_dispatch_check_routes(f, err);
     if (rc == FLAMENCO_OK)
         rc = repair(f, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    take_addon_version(run);
     fl_purge_remains(f);
+    flamenco_job_deleter_poke(&f->job_deleter); /* what the last run left marked, or hidden and marked */
     rc = fl_periodic_start(f, &run->periodic, err);
     if (rc == FLAMENCO_OK)
         rc = listen_http(run, inherited, err);
@@ -341,6 +359,17 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     return n;
 }
 
+/* No plugin is stopped while a thread is in it. */
+static void stop_probes(struct flamenco *f, int restarting)
+{
+    const char *hangs = fl_probes_stop(f->probes, fl_monotonic_us() + SECOND_US);
+    if (hangs == NULL)
+        return;
+    fl_error("manager", "%s was asked for its health and hangs%s", hangs, restarting ? "" : ", leaving without it");
+    if (!restarting)
+        _exit(1);
+}
+
 static void drop_timer(fl_on_timer on_timer, void *ctx)
 {
     fl_host_drop_timer(on_timer, ctx);
@@ -362,6 +391,8 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_publisher_drain(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
+    if (f->probes != NULL)
+        stop_probes(f, restarting);
     if (f->publisher != NULL)
         fl_publisher_stop(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->loader != NULL)
@@ -384,6 +415,7 @@ void fl_run_destroy(fl_run *run)
     fl_executor_destroy(f->executor);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);
+    fl_probes_destroy(f->probes);
     fl_loader_destroy(f->loader);
     fl_parked_destroy(f->parked);
     fl_budget_destroy(f->reply_budget);

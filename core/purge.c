@@ -6,7 +6,7 @@
 #include "core/base/log.h"
 #include "core/executor.h"
 
-#define ROWS_PER_STEP 1000u
+#define ROWS_PER_STEP 500u
 
 typedef struct purge {
     fl_step step;
@@ -47,9 +47,11 @@ void fl_purge_submit(struct flamenco *f, int64_t job_key)
     fl_executor_submit(f->executor, &p->step);
 }
 
+/* A hidden job that was marked for deletion is the job deleter's, which has files of it to erase, too. */
 static int32_t purge_row(void *ctx, const flamenco_job *row)
 {
-    fl_purge_submit(ctx, row->key);
+    if (row->delete_requested_us == FLAMENCO_TIME_NONE)
+        fl_purge_submit(ctx, row->key);
     return 0;
 }
 

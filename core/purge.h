@@ -10,7 +10,8 @@
 /* Queues the purge of one hidden job. A failure is logged, and made good at the next start. [any] */
 void fl_purge_submit(struct flamenco *f, int64_t job_key);
 
-/* Queues the purge of every hidden job. Before requests are served: later, hidden jobs may be under construction. [main] */
+/* Queues the purge of every hidden job that is not marked for deletion. Before requests are served: later, hidden jobs may be
+ * under construction. [main] */
 void fl_purge_remains(struct flamenco *f);
 
 #endif

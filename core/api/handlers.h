@@ -16,6 +16,9 @@ int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 
+/* plugins.c */
+int32_t fl_get_plugins(fl_call *call, const api_get_plugins_in *in);
+
 /* setup.c */
 int32_t fl_check_shared_storage_path(fl_call *call, const api_check_shared_storage_path_in *in);
 int32_t fl_find_blender_exe_path(fl_call *call, const api_find_blender_exe_path_in *in);
@@ -41,6 +44,18 @@ int32_t fl_set_job_tag(fl_call *call, const api_set_job_tag_in *in);
 int32_t fl_fetch_job_blocklist(fl_call *call, const api_fetch_job_blocklist_in *in);
 int32_t fl_remove_job_blocklist(fl_call *call, const api_remove_job_blocklist_in *in);
 int32_t fl_fetch_job_tasks(fl_call *call, const api_fetch_job_tasks_in *in);
+
+/* job_delete.c */
+int32_t fl_delete_job(fl_call *call, const api_delete_job_in *in);
+int32_t fl_finish_delete_job(fl_call *call, const api_delete_job_in *in);
+int32_t fl_delete_job_mass(fl_call *call, const api_delete_job_mass_in *in);
+int32_t fl_finish_delete_job_mass(fl_call *call, const api_delete_job_mass_in *in);
+int32_t fl_delete_job_what_would_it_do(fl_call *call, const api_delete_job_what_would_it_do_in *in);
+
+/* What the handlers on one job share; jobs.c. Reads the job that a path names, or answers 400 or 404. */
+int32_t fl_call_job(fl_call *call, flamenco_str job_id, flamenco_job *out);
+/* Queues the event of a changed job without a previous status. */
+int32_t fl_call_emit_job(fl_call *call, const flamenco_job *job);
 
 /* tasks.c */
 int32_t fl_fetch_task(fl_call *call, const api_fetch_task_in *in);

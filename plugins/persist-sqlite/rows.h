@@ -90,6 +90,7 @@ typedef struct fl_page {
     uint32_t order, descending, flags;
     int64_t mask; /* of statuses, never 0 unless none matches */
     int64_t updated_after_us;
+    int64_t after_key;
     int64_t limit; /* -1 = all */
     int64_t offset;
 } fl_page;

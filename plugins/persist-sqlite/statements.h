@@ -63,7 +63,8 @@
                    " WHERE j.id=?1 AND h.hidden=0")                                                                    \
     X(JOB_RANGE, "SELECT first_task,first_task+n_tasks FROM job WHERE id=?1")                                          \
     X(JOBS_COUNT, "SELECT status,n FROM job_count")                                                                    \
-    X(JOBS_TOTAL, "SELECT count(*) FROM job_hot WHERE hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")   \
+    X(JOBS_TOTAL, "SELECT count(*) FROM job_hot INDEXED BY job_updated WHERE hidden=0 AND ((?1>>status)&1)"            \
+                  " AND updated>?2")                                                                                   \
     X(JOBS_TOTAL_MARKED, "SELECT count(*) FROM job_hot INDEXED BY job_marked WHERE delete_requested IS NOT NULL"       \
                          " AND hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")                          \
     X(JOBS_TOTAL_HIDDEN, "SELECT count(*) FROM job_hot INDEXED BY job_hidden WHERE hidden=1"                           \
@@ -139,7 +140,8 @@
                        " GROUP BY d.task) c WHERE task.id=c.task")                                                     \
     X(TASKS_DELETE, "DELETE FROM task WHERE id>=?1 AND id<?2")                                                         \
     X(TASKS_COLD_DELETE, "DELETE FROM task_cold WHERE id>=?1 AND id<?2")                                               \
-    X(DEPS_DELETE, "DELETE FROM dep WHERE needs>=?1 AND needs<?2")                                                     \
+    X(DEPS_NTH, "SELECT needs,task FROM dep WHERE needs>=?1 AND needs<?2 ORDER BY needs,task LIMIT 1 OFFSET ?3")       \
+    X(DEPS_DELETE_TO, "DELETE FROM dep WHERE needs>=?1 AND (needs,task)<(?2,?3)")                                      \
     X(FIRST_TASK_FROM, "SELECT id FROM task WHERE id>=?1 AND id<?2 ORDER BY id LIMIT 1")                               \
     X(TASK_TOUCH, "UPDATE task SET touched=max(coalesce(touched,?2),?2),updated=max(updated,?2) WHERE id=?1")          \
     /* scheduling */                                                                                                   \
@@ -269,9 +271,12 @@ const char *fl_sql_text(fl_sql id);
 /* Slots for the statements that are put together from fixed pieces: lists by table and order, updates of a task by what
  * changes. */
 #define FL_LIST_JOBS 0
-#define FL_LIST_TASKS 12
-#define FL_LIST_WORKERS 22
-#define FL_LISTS 32
+#define FL_LIST_JOBS_MARKED 30
+#define FL_LIST_JOBS_HIDDEN 31
+#define FL_LIST_JOBS_CHANGED 32
+#define FL_LIST_TASKS 34
+#define FL_LIST_WORKERS 44
+#define FL_LISTS 54
 #define FL_UPDATES 32
 
 #endif

@@ -129,10 +129,11 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
         rc = tasks_total(s, &job, first, end, &p, &total);
     if (rc >= 0 && !job.hidden) {
         char sql[1024];
-        (void)snprintf(sql, sizeof(sql),
-                       "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS " WHERE t.id>=?1 AND t.id<?2"
-                       " AND ((?3>>t.status)&1) AND (?4 IS NULL OR t.updated>?4) ORDER BY %s%s%s LIMIT ?5 OFFSET ?6",
-                       task_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
+        (void)snprintf(
+            sql, sizeof(sql),
+            "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS " WHERE t.id>=?1 AND t.id<?2"
+            " AND ((?3>>t.status)&1) AND (?4 IS NULL OR t.updated>?4) AND t.id>?7 ORDER BY %s%s%s LIMIT ?5 OFFSET ?6",
+            task_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
         fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_TASKS + p.order * 2 + p.descending], sql);
         fl_bind_int(&q, 1, first);
         fl_bind_int(&q, 2, end);
@@ -140,6 +141,7 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
         fl_bind_time(&q, 4, p.updated_after_us);
         fl_bind_int(&q, 5, p.limit);
         fl_bind_int(&q, 6, p.offset);
+        fl_bind_int(&q, 7, p.after_key);
         rc = fl_tasks_visit(&q, visit, ctx);
     }
     rc = rc > 0 ? FLAMENCO_OK : rc;

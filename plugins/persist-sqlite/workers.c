@@ -141,7 +141,7 @@ int32_t fl_workers_list(void *self, flamenco_cx *cx, const flamenco_page *page, 
         (void)snprintf(
             sql, sizeof(sql),
             "SELECT " FL_WORKER_COLUMNS " FROM worker w WHERE ((?1>>w.status)&1) AND (?2 IS NULL OR w.updated>?2)"
-            " AND (?3 OR w.deleted IS NULL) ORDER BY %s%s%s LIMIT ?4 OFFSET ?5",
+            " AND (?3 OR w.deleted IS NULL) AND w.id>?6 ORDER BY %s%s%s LIMIT ?4 OFFSET ?5",
             worker_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",w.id" : "");
         fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_WORKERS + p.order * 2 + p.descending], sql);
         fl_bind_int(&q, 1, p.mask);
@@ -149,6 +149,7 @@ int32_t fl_workers_list(void *self, flamenco_cx *cx, const flamenco_page *page, 
         fl_bind_int(&q, 3, with_deleted);
         fl_bind_int(&q, 4, p.limit);
         fl_bind_int(&q, 5, p.offset);
+        fl_bind_int(&q, 6, p.after_key);
         rc = fl_workers_visit(&q, visit, ctx);
     }
     if (rc == FLAMENCO_OK && total_out != NULL)

@@ -5,13 +5,11 @@ from harness import openapi
 from harness.check import assert_error
 
 NOT_YET = {
-    # jobs
-    "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo",
     # shaman
     "shamanCheckoutRequirements", "shamanCheckout", "shamanFileStoreCheck", "shamanFileStore",
 }
 # Ours alone: not among the contract's operations.
-OURS_NOT_YET = {"getPlugins"}
+OURS_NOT_YET = set()
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,7 @@ class Manager:
             "state_machine": {"file": "state-machine"},
             "log_storage": {"file": "log-storage"},
             "local_storage": {"file": "local-storage"},
+            "job_deleter": {"file": "job-deleter"},
             "sleep_scheduler": {"file": "sleep-scheduler"},
         }
         routes = []

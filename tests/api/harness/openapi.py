@@ -168,6 +168,8 @@ def problems(schema, value, at=""):
     if isinstance(schema, str):
         schema = document()["components"]["schemas"][schema]
     schema = resolve(schema)
+    if value is None and schema.get("nullable"):
+        return []
     if "anyOf" in schema:
         found = [problems(one, value, at) for one in schema["anyOf"]]
         return [] if [] in found else found[0]
