@@ -8,6 +8,7 @@
 #include "core/executor.h"
 #include "core/timers.h"
 #include "core/workpool.h"
+#include "quiet.h"
 
 #define TIMERS 256
 
@@ -29,7 +30,9 @@ struct fl_timers {
 
 int32_t fl_timers_start(struct flamenco *f, fl_timers **out, flamenco_error *err)
 {
+    quiet_begin();
     fl_timers *timers = calloc(1, sizeof(*timers));
+    quiet_end();
     if (timers == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the timers");
     timers->f = f;
@@ -104,7 +107,9 @@ struct fl_workpool {
 
 int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error *err)
 {
+    quiet_begin();
     fl_workpool *pool = calloc(1, sizeof(*pool));
+    quiet_end();
     if (pool == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the work pool");
     pool->f = f;

@@ -77,6 +77,9 @@ void choose_trouble(history *h, trouble *out);
 const char *describe_trouble(const trouble *t);
 void describe_op(const history *h, const op *o, char *out, size_t size);
 
+/* requests.c: sends the operation from h->clients[o->client]. */
+void send_op(history *h, const op *o);
+
 /* compare.c: NULL when all is as it should be, else what is not. Texts are static until the next call. */
 const char *compare_state(history *h, const model *m);
 const char *compare_times(history *h, model *m);

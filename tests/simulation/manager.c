@@ -9,6 +9,7 @@
 
 #include "core/api/credentials.h"
 #include "core/base/log.h"
+#include "core/budget.h"
 #include "core/config/current.h"
 #include "core/executor.h"
 #include "core/listeners.h"
@@ -20,6 +21,7 @@
 #include "core/touches.h"
 #include "core/workpool.h"
 #include "fake_http.h"
+#include "quiet.h"
 #include "shim.h"
 
 #define PERSIST 0
@@ -53,6 +55,7 @@ static void publish(void *self, const flamenco_event *event)
     manager *m = self;
     if (shim_crashed() || event->kind == FLAMENCO_EVENT_TASK_LOG)
         return;
+    quiet_begin();
     pthread_mutex_lock(&m->lock);
     if (m->n_events == m->room) {
         m->room = m->room * 2 + 64;
@@ -64,6 +67,7 @@ static void publish(void *self, const flamenco_event *event)
                        strndup(event->payload.ptr, (size_t)event->payload.len) };
     MUST(e->payload != NULL);
     pthread_mutex_unlock(&m->lock);
+    quiet_end();
 }
 
 static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
@@ -183,13 +187,18 @@ static void set_number(manager *m, int plugin, const char *key, uint64_t value)
     fake_host_set(&m->plugins[plugin].config, key, text);
 }
 
-static int start_plugin(manager *m, int i, flamenco_error *err)
+static int32_t start_plugin(manager *m, int i, flamenco_error *err)
 {
     const flamenco_plugin *plugin = m->plugins[i].plugin;
     fl_host_init(&m->plugins[i].host, &m->f, plugin->id, m, find_service);
-    MUST(plugin->create(&m->plugins[i].host.table, &m->plugins[i].self, err) == FLAMENCO_OK);
-    MUST(plugin->configure(m->plugins[i].self, fake_host_config(&m->plugins[i].config, plugin), err) == FLAMENCO_OK);
-    int32_t rc = plugin->start(m->plugins[i].self, err);
+    quiet_begin();
+    const flamenco_config *config = fake_host_config(&m->plugins[i].config, plugin);
+    quiet_end();
+    int32_t rc = plugin->create(&m->plugins[i].host.table, &m->plugins[i].self, err);
+    if (rc == FLAMENCO_OK)
+        rc = plugin->configure(m->plugins[i].self, config, err);
+    if (rc == FLAMENCO_OK)
+        rc = plugin->start(m->plugins[i].self, err);
     m->plugins[i].started = rc == FLAMENCO_OK;
     return rc;
 }
@@ -316,7 +325,9 @@ static const fl_step_ops read_barrier = {
 static int pass_barrier(manager *m, const fl_step_ops *ops)
 {
     struct timespec until;
+    quiet_begin();
     barrier *b = calloc(1, sizeof(*b));
+    quiet_end();
     MUST(b != NULL);
     b->m = m;
     b->step.ops = ops;
@@ -417,7 +428,9 @@ static const fl_step_ops own_write_ops = {
 
 void manager_write(manager *m, client *c, int32_t (*run)(fl_cx *cx, void *ctx, flamenco_error *err), void *ctx)
 {
+    quiet_begin();
     own_write *w = calloc(1, sizeof(*w));
+    quiet_end();
     MUST(w != NULL);
     *w = (own_write){ .client = c, .m = m, .run = run, .ctx = ctx };
     w->step.ops = &own_write_ops;
@@ -453,8 +466,12 @@ static void make_parts(manager *m)
     f->metrics = fl_metrics_create();
     f->credentials = fl_credentials_create();
     f->parked = fl_parked_create(f);
+    f->reply_budget = fl_budget_create(1 << 28);
+    f->compile_budget = fl_budget_create(1 << 28);
     f->core_host = calloc(1, sizeof(*f->core_host));
     MUST(f->wake_fd >= 0 && f->touches && f->listeners && f->metrics && f->credentials && f->parked && f->core_host);
+    MUST(f->reply_budget && f->compile_budget);
+    m->limits.request_timeout_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000;
     fl_host_init(f->core_host, f, "core", f, NULL);
     f->http_settings = &m->http;
     f->limits = &m->limits;
@@ -476,7 +493,7 @@ static int32_t start_parts(manager *m, flamenco_error *err)
     fl_executor_config config = { .readers = 1,
                                   .batch_steps = 128,
                                   .batch_us = 1000000, /* what is queued together is committed together */
-                                  .step_deadline_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000,
+                                  .step_deadline_us = m->limits.request_timeout_us,
                                   .read_deadline_us = 10000000,
                                   .retry_us = 200,
                                   .touch_us = 1 };
@@ -505,7 +522,9 @@ static int32_t start_parts(manager *m, flamenco_error *err)
 int manager_start(manager *m)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
+    quiet_begin();
     make_parts(m);
+    quiet_end();
     client_cut_all(0);
     int32_t rc = start_parts(m, &err);
     if (rc != FLAMENCO_OK && shim_crashed())
@@ -523,7 +542,10 @@ int manager_start(manager *m)
     if (settled != 0)
         return settled;
     fl_purge_remains(&m->f);
-    MUST(fl_periodic_start(&m->f, &m->periodic, &err) == FLAMENCO_OK);
+    if (fl_periodic_start(&m->f, &m->periodic, &err) != FLAMENCO_OK) {
+        snprintf(m->failure, sizeof(m->failure), "periodic work does not start: %s", err.text);
+        return -1;
+    }
     ++m->restarts;
     return manager_settle(m);
 }
@@ -539,11 +561,16 @@ static void end_all(manager *m, int64_t deadline_us)
     if (m->periodic != NULL)
         fl_periodic_stop(m->periodic);
     fl_parked_drain(f->parked);
-    fl_timers_stop(f->timers);
+    fl_budget_expire(f->reply_budget, 0, 1);
+    fl_budget_expire(f->compile_budget, 0, 1);
+    if (f->timers != NULL)
+        fl_timers_stop(f->timers);
     if (f->executor != NULL)
         fl_executor_stop(f->executor, deadline_us);
-    fl_workpool_stop(f->workpool, deadline_us);
-    fl_publisher_stop(f->publisher, deadline_us);
+    if (f->workpool != NULL)
+        fl_workpool_stop(f->workpool, deadline_us);
+    if (f->publisher != NULL)
+        fl_publisher_stop(f->publisher, deadline_us);
     for (int i = 2; i >= 0; --i) {
         if (m->plugins[i].self != NULL)
             stop_plugin(m, i);
@@ -564,6 +591,8 @@ static void end_all(manager *m, int64_t deadline_us)
     fl_metrics_destroy(f->metrics);
     fl_listeners_destroy(f->listeners);
     fl_touches_destroy(f->touches);
+    fl_budget_destroy(f->reply_budget);
+    fl_budget_destroy(f->compile_budget);
     fl_config_close(f->config);
     free(f->core_host);
     if (f->wanted != FL_WANT_NOTHING && !shim_crashed())
