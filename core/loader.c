@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/listeners.h"
@@ -39,7 +40,6 @@ static int32_t add_directory(fl_loader *loader, const char *base, flamenco_str n
 
 static int32_t list_directories(fl_loader *loader, const fl_places *places)
 {
-    size_t total = 1;
     loader->directories = calloc(loader->yaml->n_plugin_path + 1, sizeof(*loader->directories));
     if (loader->directories == NULL)
         return FLAMENCO_E_NOMEM;
@@ -57,15 +57,16 @@ static int32_t list_directories(fl_loader *loader, const fl_places *places)
         if (rc != FLAMENCO_OK)
             return rc;
     }
-    for (size_t i = 0; i < loader->n_directories; ++i)
-        total += strlen(loader->directories[i]) + 1;
-    loader->path = calloc(1, total);
-    if (loader->path == NULL)
-        return FLAMENCO_E_NOMEM;
+    fl_buf path = { 0 };
     for (size_t i = 0; i < loader->n_directories; ++i) {
-        if (i > 0)
-            strcat(loader->path, ":");
-        strcat(loader->path, loader->directories[i]);
+        fl_buf_add_text(&path, i > 0 ? ":" : "");
+        fl_buf_add_text(&path, loader->directories[i]);
+    }
+    fl_buf_add_char(&path, '\0');
+    loader->path = path.failed ? NULL : path.data; /* malloc'ed, and ours from now on */
+    if (loader->path == NULL) {
+        fl_buf_fini(&path);
+        return FLAMENCO_E_NOMEM;
     }
     return FLAMENCO_OK;
 }

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
+
 #define PROVIDES_AT_MOST 32u
 
 const fl_service *fl_service_find(const char *id)
@@ -181,7 +183,8 @@ static int32_t take_service(fl_instance *instance, const flamenco_provide *provi
         return FLAMENCO_E_INVALID;
     }
     for (size_t i = 0; i < instance->n_provided; ++i) {
-        if (strcmp(instance->provided[i].id, provide->id) == 0) {
+        const char *before = instance->provided[i].id;
+        if (before != NULL && strcmp(before, provide->id) == 0) {
             fl_instance_problem(instance, problems, "it provides %s twice", provide->id);
             return FLAMENCO_E_INVALID;
         }
@@ -199,7 +202,7 @@ static int32_t take_service(fl_instance *instance, const flamenco_provide *provi
 
 static int32_t take_services(fl_instance *instance, fl_config_problems *problems)
 {
-    size_t n = 0, text_len = 1;
+    size_t n = 0;
     int32_t rc = FLAMENCO_OK;
     const flamenco_provide *const *provides = instance->plugin.provides;
     while (provides != NULL && provides[n] != NULL && n < PROVIDES_AT_MOST)
@@ -211,15 +214,16 @@ static int32_t take_services(fl_instance *instance, fl_config_problems *problems
         int32_t one = take_service(instance, provides[i], problems);
         rc = rc != FLAMENCO_OK ? rc : one;
     }
-    for (size_t i = 0; i < instance->n_provided; ++i)
-        text_len += strlen(instance->provided[i].id) + 1;
-    instance->services = calloc(1, text_len);
-    if (instance->services == NULL)
-        return FLAMENCO_E_NOMEM;
+    fl_buf text = { 0 };
     for (size_t i = 0; i < instance->n_provided; ++i) {
-        if (i > 0)
-            strcat(instance->services, " ");
-        strcat(instance->services, instance->provided[i].id);
+        fl_buf_add_text(&text, i > 0 ? " " : "");
+        fl_buf_add_text(&text, instance->provided[i].id);
+    }
+    fl_buf_add_char(&text, '\0');
+    instance->services = text.failed ? NULL : text.data; /* malloc'ed, and ours from now on */
+    if (instance->services == NULL) {
+        fl_buf_fini(&text);
+        return FLAMENCO_E_NOMEM;
     }
     return rc;
 }

@@ -70,6 +70,8 @@ static void end_key(fl_workpool *pool, uint64_t key)
 {
     running_key **at = find_key(pool, key);
     running_key *running = *at;
+    if (running == NULL)
+        return; /* cannot be: a key stays until its last step has ended */
     fl_step *next = fl_queue_pop(&running->waiting);
     if (next != NULL) {
         fl_queue_push(&pool->queue, next);

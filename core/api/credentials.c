@@ -17,6 +17,7 @@
 #define KEY_LEN 32u
 #define DIGEST_LEN 32u
 #define FIRST_SIZE 256u
+#define CONTEXTS 8u /* kept for the next hash: making one costs more than the hash */
 
 typedef struct entry {
     flamenco_uuid worker; /* none = empty */
@@ -27,6 +28,7 @@ struct fl_credentials {
     pthread_rwlock_t lock;
     EVP_MD *sha256; /* fetched once: looking it up by name each time costs more than the hash */
     unsigned char key[KEY_LEN];
+    EVP_MD_CTX *contexts[CONTEXTS]; /* atomic each; NULL = none there */
     entry *entries;
     size_t size, used; /* size: a power of two */
 };
@@ -54,22 +56,45 @@ void fl_credentials_destroy(fl_credentials *c)
     if (c == NULL)
         return;
     pthread_rwlock_destroy(&c->lock);
+    for (size_t i = 0; i < CONTEXTS; ++i)
+        EVP_MD_CTX_free(c->contexts[i]);
     EVP_MD_free(c->sha256);
     OPENSSL_cleanse(c->key, sizeof(c->key));
     free(c->entries);
     free(c);
 }
 
+static EVP_MD_CTX *take_context(fl_credentials *c)
+{
+    for (size_t i = 0; i < CONTEXTS; ++i) {
+        EVP_MD_CTX *context = __atomic_exchange_n(&c->contexts[i], NULL, __ATOMIC_ACQUIRE);
+        if (context != NULL)
+            return context;
+    }
+    return EVP_MD_CTX_new();
+}
+
+static void give_context_back(fl_credentials *c, EVP_MD_CTX *context)
+{
+    for (size_t i = 0; i < CONTEXTS; ++i) {
+        EVP_MD_CTX *none = NULL;
+        if (__atomic_compare_exchange_n(&c->contexts[i], &none, context, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+    }
+    EVP_MD_CTX_free(context);
+}
+
 static int make_digest(fl_credentials *c, const flamenco_uuid *worker, flamenco_str secret, unsigned char *out)
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_MD_CTX *context = take_context(c);
     unsigned int len = 0;
     int ok = context != NULL && EVP_DigestInit_ex(context, c->sha256, NULL) == 1 &&
              EVP_DigestUpdate(context, c->key, KEY_LEN) == 1 &&
              EVP_DigestUpdate(context, worker->b, sizeof(worker->b)) == 1 &&
              (secret.len == 0 || EVP_DigestUpdate(context, secret.ptr, (size_t)secret.len) == 1) &&
              EVP_DigestFinal_ex(context, out, &len) == 1 && len == DIGEST_LEN;
-    EVP_MD_CTX_free(context);
+    if (context != NULL)
+        give_context_back(c, context);
     return ok;
 }
 

@@ -96,7 +96,7 @@ static int32_t decode_list(const fl_in_param *param, flamenco_str text, fl_arena
 static int32_t decode_param(const fl_in_param *param, const fl_api_raw *raw, fl_arena *arena, char *out,
                             fl_api_problem *problem)
 {
-    char what[100];
+    char what[100] = "";
     flamenco_str text = { NULL, 0 };
     int32_t rc = find_text(param, raw, arena, &text, problem);
     if (rc < 0)
@@ -106,7 +106,8 @@ static int32_t decode_param(const fl_in_param *param, const fl_api_raw *raw, fl_
             memcpy(out + param->offset, &(int64_t){ FLAMENCO_TIME_NONE }, sizeof(int64_t));
         return FLAMENCO_OK;
     }
-    snprintf(what, sizeof(what), "%s %s", where_text(param), param->name);
+    if (param->type->kind != FL_IN_TEXT) /* a text is never refused */
+        snprintf(what, sizeof(what), "%s %s", where_text(param), param->name);
     if (param->type->kind == FL_IN_LIST)
         rc = decode_list(param, text, arena, out + param->offset, what, problem);
     else

@@ -157,7 +157,7 @@ int32_t fl_finish_fetch_task_log_tail(fl_call *call, const api_fetch_task_log_ta
 {
     (void)in;
     const log_place *place = call->state;
-    flamenco_str tail;
+    flamenco_str tail = { NULL, 0 };
     int32_t rc = flamenco_log_storage_tail(&call->f->log_storage, &call->cx->pub, &place->job, &place->task, TAIL_BYTES,
                                            &tail, call->err);
     if (rc == FLAMENCO_E_NOT_FOUND)

@@ -133,37 +133,36 @@ static int32_t check_update(fl_call *call, const api_task_update_in *in, flamenc
     return FLAMENCO_OK;
 }
 
-/* Stores the steps when they differ, and tells of the job's new sums. *changed: whether they did. */
-static int32_t save_steps(fl_call *call, const api_task_update *body, flamenco_task *task, int *changed)
+/* Stores activity and steps, in one change, when they are given and differ. The activity of a change of status is stored
+ * with that. *steps_changed: whether they did; then the job's new sums are told. */
+static int32_t save_progress(fl_call *call, const api_task_update *body, flamenco_task *task, int status_changes,
+                             int *steps_changed)
 {
+    flamenco_task_update update = { .struct_size = (uint32_t)sizeof(update), .activity = body->activity };
     int64_t steps = body->steps_completed < task->steps_total ? body->steps_completed : task->steps_total;
-    *changed = body->has_steps_completed && steps != task->steps_completed;
-    if (!*changed)
+    *steps_changed = body->has_steps_completed && steps != task->steps_completed;
+    if (*steps_changed) {
+        update.set |= FLAMENCO_TASK_SET_STEPS;
+        update.steps_completed = task->steps_completed = steps;
+        task->updated_us = call->cx->pub.now_us;
+    }
+    if (body->has_activity && !status_changes) {
+        update.set |= FLAMENCO_TASK_SET_ACTIVITY;
+        task->activity = body->activity;
+    }
+    if (update.set == 0)
         return FLAMENCO_OK;
-    flamenco_task_update update = { .struct_size = (uint32_t)sizeof(update),
-                                    .set = FLAMENCO_TASK_SET_STEPS,
-                                    .steps_completed = steps };
     flamenco_job job = { .struct_size = (uint32_t)sizeof(job) };
     int32_t rc = flamenco_persist_task_update(&call->f->persist, &call->cx->pub, task->key, &update, NULL, call->err);
-    if (rc == FLAMENCO_OK)
-        rc = flamenco_persist_job_get_key(&call->f->persist, &call->cx->pub, task->job_key, &job, call->err);
+    if (rc != FLAMENCO_OK || !*steps_changed)
+        return rc;
+    rc = flamenco_persist_job_get_key(&call->f->persist, &call->cx->pub, task->job_key, &job, call->err);
     if (rc != FLAMENCO_OK)
         return rc;
-    task->steps_completed = steps;
-    task->updated_us = call->cx->pub.now_us;
     flamenco_job_event event = { .struct_size = (uint32_t)sizeof(event),
                                  .previous_status = FLAMENCO_PREVIOUS_NONE,
                                  .row = &job };
     return call->cx->pub.host->emit_job(&call->cx->pub, &event);
-}
-
-static int32_t save_activity(fl_call *call, flamenco_str activity, flamenco_task *task)
-{
-    flamenco_task_update update = { .struct_size = (uint32_t)sizeof(update),
-                                    .set = FLAMENCO_TASK_SET_ACTIVITY,
-                                    .activity = activity };
-    task->activity = activity;
-    return flamenco_persist_task_update(&call->f->persist, &call->cx->pub, task->key, &update, NULL, call->err);
 }
 
 /* The steps changed and the status did not: only then the task event is sent from here. */
@@ -203,10 +202,8 @@ int32_t fl_task_update(fl_call *call, const api_task_update_in *in)
         body->task_status != API_TASK_STATUS_NONE && fl_from_api_task_status(body->task_status) != task.status;
     if (body->has_log)
         rc = host->task_log(&call->cx->pub, &task.job_uuid, &task.uuid, 0, body->log);
-    if (rc == FLAMENCO_OK && body->has_activity && !status_changes)
-        rc = save_activity(call, body->activity, &task);
     if (rc == FLAMENCO_OK)
-        rc = save_steps(call, body, &task, &steps_changed);
+        rc = save_progress(call, body, &task, status_changes, &steps_changed);
     if (rc == FLAMENCO_OK && status_changes)
         rc = change_status(call, body, &task);
     else if (rc == FLAMENCO_OK && steps_changed)

@@ -125,17 +125,29 @@ int32_t fl_str_percent_decode(fl_arena *arena, flamenco_str s, int plus, flamenc
     return FLAMENCO_OK;
 }
 
-static int base64_value(char c)
+/* What a letter stands for, and one more; 0 = no letter of base64. */
+// clang-format off
+static const uint8_t base64_values[256] = {
+    ['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+    ['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+    ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['+'] = 63, ['/'] = 64,
+};
+// clang-format on
+
+/* Decodes four letters, or the last two or three, into three bytes. 0: one of them is none. */
+static int decode_quad(const char *letters, uint64_t n, char *to)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+')
-        return 62;
-    return c == '/' ? 63 : -1;
+    uint32_t bits = 0;
+    for (uint64_t i = 0; i < 4; ++i) {
+        uint32_t value = i < n ? base64_values[(unsigned char)letters[i]] : 1;
+        if (value == 0)
+            return 0;
+        bits = bits << 6 | (value - 1);
+    }
+    to[0] = (char)(unsigned char)(bits >> 16);
+    to[1] = (char)(unsigned char)(bits >> 8 & 0xFF);
+    to[2] = (char)(unsigned char)(bits & 0xFF);
+    return 1;
 }
 
 int32_t fl_str_base64_decode(fl_arena *arena, flamenco_str s, flamenco_str *out)
@@ -150,21 +162,15 @@ int32_t fl_str_base64_decode(fl_arena *arena, flamenco_str s, flamenco_str *out)
     char *bytes = fl_arena_alloc(arena, (size_t)(len / 4 * 3 + 3));
     if (bytes == NULL)
         return FLAMENCO_E_NOMEM;
-    uint64_t made = 0;
-    uint32_t bits = 0;
-    int held = 0;
-    for (uint64_t i = 0; i < len; ++i) {
-        int value = base64_value(s.ptr[i]);
-        if (value < 0)
+    char *to = bytes;
+    uint64_t at = 0;
+    for (; len - at >= 4; at += 4, to += 3) {
+        if (!decode_quad(s.ptr + at, 4, to))
             return FLAMENCO_E_INVALID;
-        bits = (bits << 6 | (uint32_t)value) & 0xFFFF;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            bytes[made++] = (char)(unsigned char)(bits >> held);
-        }
     }
-    *out = (flamenco_str){ bytes, made };
+    if (at < len && !decode_quad(s.ptr + at, len - at, to))
+        return FLAMENCO_E_INVALID;
+    *out = (flamenco_str){ bytes, len / 4 * 3 + (len % 4 == 0 ? 0 : len % 4 - 1) };
     return FLAMENCO_OK;
 }
 

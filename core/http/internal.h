@@ -90,6 +90,7 @@ typedef struct fl_conn {
     h2o_socket_t *sock;
     fl_conn_state state;
     uint64_t serial, requests;
+    uint64_t read_before; /* sock->bytes_read when the last request was handed on */
     uint64_t counted_in, counted_out; /* of sock->bytes_read and bytes_written, what the statistics have seen */
     char peer[72]; /* IPv6 with a zone */
     /* Watchdog; times are monotonic µs, 0 = not running. */
@@ -121,7 +122,7 @@ struct fl_http_request {
     fl_arena *arena;
     void *user;
     void (*user_destroy)(void *user);
-    char id[32];
+    char id[36];
     size_t id_len;
     int64_t begin_us, ended_us;
     /* The answer. */

@@ -6,6 +6,8 @@
  */
 #include "core/http/internal.h"
 
+#include <poll.h>
+
 #include "core/http/head.h"
 
 /* h2o frees this with the request's pool, and thereby tells us. */
@@ -98,6 +100,27 @@ static void refuse(fl_loop *loop, h2o_req_t *req, const char *problem)
     h2o_send_error_400(req, "Bad Request", problem, H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
 }
 
+static char *put_hex(char *to, uint64_t value)
+{
+    int digits = 1;
+    while (digits < 16 && value >> (4 * digits) != 0)
+        ++digits;
+    while (digits-- > 0)
+        *to++ = "0123456789abcdef"[value >> (4 * digits) & 15];
+    return to;
+}
+
+/* Names the request: prefix of the process, loop, number. At most 7 + 8 + 1 + 16 characters. */
+static void make_id(fl_loop *loop, fl_http_request *request)
+{
+    size_t prefix = strlen(loop->http->id_prefix);
+    memcpy(request->id, loop->http->id_prefix, prefix);
+    char *to = put_hex(request->id + prefix, loop->index);
+    *to++ = '-';
+    to = put_hex(to, ++loop->next_request);
+    request->id_len = (size_t)(to - request->id);
+}
+
 static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
 {
     fl_http_request *request = calloc(1, sizeof(*request));
@@ -110,11 +133,23 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     request->begin_us = fl_http_now_us();
     fl_link_add(&loop->pending, &request->pending);
     fl_link_init(&request->held);
-    request->id_len = (size_t)snprintf(request->id, sizeof(request->id), "%s%x-%llx", loop->http->id_prefix,
-                                       loop->index, (unsigned long long)++loop->next_request);
+    make_id(loop, request);
     ref = h2o_mem_alloc_shared(&req->pool, sizeof(*ref), on_dispose);
     ref->request = request;
     return request;
+}
+
+/* h2o goes on with what it has read after a reply that could not be written: asks the system before a request that came
+ * behind another one, so that a client that is gone, or was given up, does not keep us busy. One that only said that it
+ * will send no more still wants its replies. */
+static int is_of_the_dead(fl_conn *conn)
+{
+    uint64_t read_before = conn->read_before;
+    conn->read_before = conn->sock->bytes_read;
+    if (conn->sock->bytes_read != read_before)
+        return 0;
+    struct pollfd fd = { .fd = h2o_socket_get_fd(conn->sock), .events = 0 };
+    return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
@@ -127,6 +162,10 @@ int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
     (void)self;
 
     ++conn->requests;
+    if (is_of_the_dead(conn)) {
+        h2o_send_error_503(req, "Service Unavailable", "nobody is there", H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
+        return 0;
+    }
     /* The raw head still stands in front of the input; h2o has only lowered the letters of the names. */
     if (fl_head_scan(sock->input->bytes, sock->input->size, &problem) == 0)
         problem = "head not understood";

@@ -109,7 +109,7 @@ int32_t fl_event_list_read(event_list *list, uint64_t after, uint64_t newest, in
     flamenco_event *copy = NULL;
     size_t n;
     pthread_mutex_lock(&list->lock);
-    while ((n = count_after(list, after)) == 0 && !list->closed)
+    while (count_after(list, after) == 0 && !list->closed)
         if (pthread_cond_timedwait(&list->added, &list->lock, &until) != 0)
             break;
     n = count_after(list, after);

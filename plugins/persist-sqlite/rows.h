@@ -55,6 +55,19 @@ int32_t fl_worker_read(fl_query *q, flamenco_worker *row);
 int32_t fl_job_out(fl_query *q, flamenco_job *out);
 int32_t fl_task_out(fl_query *q, flamenco_task *out, uint32_t with_commands, const char *what);
 int32_t fl_worker_out(fl_query *q, flamenco_worker *out);
+/* ---- Workers that the writer knows (known.c) ---- */
+
+/* Gives out a row that was kept and is still true; NOT_FOUND: it has to be read. NOMEM. */
+int32_t fl_known_get(flamenco_session *s, const flamenco_uuid *uuid, flamenco_worker *out);
+/* Keeps a row that was read just now. Readers keep nothing. */
+void fl_known_keep(flamenco_session *s, const flamenco_worker *row);
+/* Called before every statement that changes a column of FL_WORKER_COLUMNS. */
+void fl_known_changed(flamenco_session *s);
+/* A transaction begins; a transaction or savepoint ends, kept or undone. */
+void fl_known_begin(flamenco_session *s);
+void fl_known_end(flamenco_session *s);
+void fl_known_fini(flamenco_session *s);
+
 /* Gives every row to the visitor. Ends q. */
 int32_t fl_jobs_visit(fl_query *q, flamenco_visit_job visit, void *ctx);
 int32_t fl_tasks_visit(fl_query *q, flamenco_visit_task visit, void *ctx);
@@ -79,7 +92,8 @@ int32_t fl_page_read(flamenco_session *s, const flamenco_page *page, uint32_t st
 int32_t fl_type_number(flamenco_session *s, flamenco_str name, uint32_t create, int64_t *out);
 /* The name of a number, valid until the session ends its transaction. CORRUPT for an unknown one. */
 int32_t fl_type_name(flamenco_session *s, int64_t type, flamenco_str *out);
-/* Forget what a rollback took back: new names, and the last task read; keep the names that a commit made lasting; free all. */
+/* Forget what a rollback took back: new names, the last task read and the workers; keep the names that a commit made lasting;
+ * free all. */
 void fl_rows_rollback(flamenco_session *s);
 void fl_types_commit(flamenco_session *s);
 void fl_types_fini(flamenco_session *s);

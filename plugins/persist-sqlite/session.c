@@ -83,6 +83,7 @@ static void free_session(flamenco_session *s)
     for (size_t i = 0; i < FL_UPDATES; ++i)
         sqlite3_finalize(s->updates[i]);
     fl_types_fini(s);
+    fl_known_fini(s);
     sqlite3_close(s->db);
     s->store->host->free(s->store->host->h, s);
 }
@@ -187,6 +188,7 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
         return rc;
     session->open = 1;
     session->in_savepoint = 0;
+    fl_known_begin(session);
     cx->txn = &session->txn;
     return FLAMENCO_OK;
 }

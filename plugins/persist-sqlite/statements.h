@@ -162,7 +162,7 @@
     X(RUNQ_DELETE_JOB, "DELETE FROM runq INDEXED BY runq_job WHERE job=?1")                                            \
     X(RUNQ_SET_PRIORITY, "UPDATE runq INDEXED BY runq_job SET njp=?2 WHERE job=?1")                                    \
     X(RUNQ_SET_TAG, "UPDATE runq INDEXED BY runq_job SET tag=?2 WHERE job=?1")                                         \
-    /* workers */                                                                                                      \
+    /* workers; fl_known_changed() comes before what changes one of FL_WORKER_COLUMNS */                               \
     X(WORKER_INSERT, "INSERT INTO worker(uuid,status,requested,lazy,can_restart,last_good,created,updated,seen,"       \
                      "deleted,last_task,name,address,platform,software,task_types,secret)"                             \
                      " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,0,?11,?12,?13,?14,?15,?16) RETURNING id")                 \

@@ -48,6 +48,8 @@ typedef struct fl_types {
     uint64_t committed; /* of n; what lies above is this transaction's own */
 } fl_types;
 
+typedef struct fl_known_worker fl_known_worker; /* known.c */
+
 struct flamenco_session {
     fl_store *store;
     sqlite3 *db;
@@ -66,6 +68,10 @@ struct flamenco_session {
      * right after, and need not be read again. */
     fl_task_state last_task;
     int64_t last_changes;
+    /* The writer's workers as they were read (known.c); NULL = none yet. Of another generation than this one: no longer true. */
+    fl_known_worker **known;
+    uint64_t known_generation;
+    uint32_t workers_changed; /* in this transaction */
     sqlite3_stmt *statements[FL_SQL_COUNT];
     sqlite3_stmt *lists[FL_LISTS];
     sqlite3_stmt *updates[FL_UPDATES];

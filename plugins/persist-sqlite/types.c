@@ -106,6 +106,7 @@ static void cut(flamenco_session *s, uint64_t n)
 void fl_rows_rollback(flamenco_session *s)
 {
     s->last_task.key = 0;
+    fl_known_end(s);
     cut(s, s->types.committed);
 }
 

@@ -2,6 +2,7 @@
 """Hostile clients: a normal one gets its answers, memory stays bounded, everything recovers. Waiting times are printed, not
 asserted: machines differ."""
 import resource
+import socket
 import subprocess
 import time
 
@@ -109,6 +110,22 @@ def test_readers_that_never_read(scene):
     assert attack.is_alive()
     wait_until(lambda: s.manager.api().metric("flamenco_http_connections") <= 8, "they are cut while they go on")
     s.end(attack, readers * size / 2**20 * 2.5 + 40)
+
+
+def test_pipeline_of_one_who_is_gone(scene):
+    """A client asks for much at once and leaves: what stands behind the request that runs is not run."""
+    s = scene()
+    job = s.farm.submit(20000, lane="untouched")
+    api = s.manager.api()
+    before = api.metric("flamenco_http_connections")
+    with socket.create_connection(("127.0.0.1", s.manager.port)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # ends with a reset
+        sock.sendall(f"GET /api/v3/jobs/{job['id']}/tasks HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
+        wait_until(lambda: api.metric("flamenco_http_pending_requests") >= 2, "the first one runs")
+    wait_until(lambda: api.metric("flamenco_http_connections") <= before, "the connection is forgotten")
+    steps = api.metric("flamenco_read_steps_total")
+    assert steps < 10
+    s.figure(f"{steps:.0f} of 50 were run")
 
 
 def test_2000_idle_connections(scene):

@@ -11,7 +11,7 @@ from faultlib.check import check
 from faultlib.link import Link, NoReply
 from faultlib.load import Load
 from harness.check import wait_until
-from harness.http import Background, Raw
+from harness.http import Background
 from harness.manager import scale
 
 
@@ -222,8 +222,7 @@ def test_new_requests_while_stopping(make_manager):
     assert link.call("GET", "/version").status == 200
     manager.proc.send_signal(signal.SIGTERM)
     manager.wait_log("stopping: terminated")
-    with Raw(manager.port) as raw:
-        assert raw.request("GET", "/health/ready").read().status == 503
+    wait_until(lambda: manager.api().get("//health/ready").status_code == 503, "not ready any more")
     assert link.call("POST", "/worker/task").status == 204, "a new question is not parked any more"
     assert link.call("POST", "/worker/state-changed", {"status": "asleep"}).status == 204
     assert manager.wait_exit() == 0

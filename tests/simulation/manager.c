@@ -14,6 +14,7 @@
 #include "core/executor.h"
 #include "core/listeners.h"
 #include "core/metrics.h"
+#include "core/budget.h"
 #include "core/parked.h"
 #include "core/publisher.h"
 #include "core/purge.h"
@@ -256,6 +257,7 @@ void manager_init(manager *m, const m_world *world, const char *directory)
     set_number(m, STATE, "task_fail_after_softfail_count", world->settings.fail_at);
     set_number(m, STATE, "bulk_step", world->settings.bulk_step);
     set_number(m, STATE, "single_step_limit", world->settings.single_limit);
+    m->limits.request_timeout_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000;
     m->limits.hold_empty_poll_us = m->limits.hold_empty_poll_proxy_us = world->settings.hold_us;
     m->http.body_json_bytes = m->http.body_job_bytes = 1 << 24;
     write_config(m);
@@ -466,12 +468,11 @@ static void make_parts(manager *m)
     f->metrics = fl_metrics_create();
     f->credentials = fl_credentials_create();
     f->parked = fl_parked_create(f);
-    f->reply_budget = fl_budget_create(1 << 28);
-    f->compile_budget = fl_budget_create(1 << 28);
+    f->reply_budget = fl_budget_create(UINT64_C(1) << 30);
+    f->compile_budget = fl_budget_create(UINT64_C(1) << 30);
     f->core_host = calloc(1, sizeof(*f->core_host));
-    MUST(f->wake_fd >= 0 && f->touches && f->listeners && f->metrics && f->credentials && f->parked && f->core_host);
-    MUST(f->reply_budget && f->compile_budget);
-    m->limits.request_timeout_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000;
+    MUST(f->wake_fd >= 0 && f->touches && f->listeners && f->metrics && f->credentials && f->parked && f->core_host &&
+         f->reply_budget && f->compile_budget);
     fl_host_init(f->core_host, f, "core", f, NULL);
     f->http_settings = &m->http;
     f->limits = &m->limits;

@@ -337,8 +337,7 @@ static void a_flood_of_lines_is_cut(void **state)
 {
     (void)state;
     outcome o;
-    rig_body(&r,
-             "function compileJob(job) { for (let i = 0; i < 1500; i++) print('x'.repeat(20000)); print('end'); }",
+    rig_body(&r, "function compileJob(job) { for (let i = 0; i < 1500; i++) print('x'.repeat(20000)); print('end'); }",
              "{}", &o);
     assert_int_equal(o.rc, FLAMENCO_OK);
     assert_int_equal(o.lines, 1001); /* the last one says that there were more */
