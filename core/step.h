@@ -7,6 +7,7 @@
 #define FL_STEP_H
 
 #include "core/cx.h"
+#include "core/monotonic.h"
 
 /* What run() may return beside 0, FLAMENCO_AGAIN (run once more, behind everything that waits) and errors. */
 #define FL_STEP_PARK 2 /* nothing to say yet: wait for a wake-up (parked.h); what this run changed is kept */
@@ -66,8 +67,5 @@ typedef struct fl_step {
 
 /* Tells whether a step that failed with this code may succeed later: the executor tries it again until its deadline. */
 int fl_error_is_passing(int32_t code);
-
-/* The system's monotonic clock in µs, by which all deadlines are kept. */
-int64_t fl_monotonic_us(void);
 
 #endif

@@ -2,15 +2,43 @@
 #include "fake_threads.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "core/base/log.h"
 #include "core/executor.h"
+#include "core/monotonic.h"
 #include "core/timers.h"
 #include "core/workpool.h"
 #include "quiet.h"
 
 #define TIMERS 256
+
+/* ---- The clock of deadlines ---------------------------------------------------------------------------------------------- */
+
+static int64_t deadlines_us = 1000000; /* atomic */
+
+int64_t fl_monotonic_us(void)
+{
+    return __atomic_add_fetch(&deadlines_us, 1, __ATOMIC_ACQ_REL); /* no two batches at one time */
+}
+
+void fl_monotonic_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t us)
+{
+    (void)us; /* the time between two things takes no time here */
+    pthread_cond_wait(cond, lock);
+}
+
+void fl_monotonic_pause(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t us)
+{
+    (void)cond;
+    __atomic_add_fetch(&deadlines_us, us, __ATOMIC_ACQ_REL);
+    pthread_mutex_unlock(lock);
+    (void)sched_yield();
+    pthread_mutex_lock(lock);
+}
+
+/* ---- Timers -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct timer {
     int64_t due_us;

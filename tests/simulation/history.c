@@ -15,7 +15,6 @@
 #include "fake_threads.h"
 
 #define SECOND_US INT64_C(1000000)
-#define SHORT_DEADLINE_US 150000
 
 void say(history *h, const char *fmt, ...)
 {
@@ -448,6 +447,8 @@ static int carry_out(history *h, const op *ops, uint32_t n, const trouble *t)
     for (uint32_t i = 0; i < n && rc == 0; ++i) {
         if (ops[i].kind != OP_JOB_DELETE || h->clients[ops[i].client].c.status != 204)
             continue;
+        if (t->nomem)
+            shim_disarm(); /* a purge that finds no memory leaves the remains to the next start */
         fl_purge_submit(&h->manager.f, h->job_keys[ops[i].job]);
         rc = manager_settle(&h->manager);
     }
@@ -465,7 +466,7 @@ static int play(history *h, op *ops, uint32_t n, trouble *t)
         abort();
     int crash = t->what == TROUBLE_SHIM && t->shim.kind >= SHIM_CRASH_CALL, result;
     int lenient =
-        t->what == TROUBLE_OUTAGE || t->nomem || (h->manager.step_deadline_us > 0 && t->what != TROUBLE_NONE && !crash);
+        t->what == TROUBLE_OUTAGE || t->nomem || (h->outages && t->what != TROUBLE_NONE && !crash);
     /* A step that fails twice lets others overtake it. */
     if ((n > 1 || h->now.n_parked > 0) && t->what == TROUBLE_SHIM && t->shim.kind == SHIM_FAIL_CALL)
         t->shim.times = 1;
@@ -513,7 +514,7 @@ static int let_time_pass(history *h)
     trouble t;
     uint32_t n = 1;
     choose_trouble(h, &t);
-    if (t.what == TROUBLE_OUTAGE || t.nomem || h->manager.step_deadline_us > 0)
+    if (t.what == TROUBLE_OUTAGE || t.nomem || h->outages)
         t.what = TROUBLE_NONE;
     notice_zombies(h);
     adopt_times(h, &h->now);
@@ -551,8 +552,8 @@ static int play_some(history *h)
         plan_crash(h, &t);
     else
         choose_trouble(h, &t);
-    int weak = t.what == TROUBLE_OUTAGE || t.nomem || (h->manager.step_deadline_us > 0 && t.what != TROUBLE_NONE);
-    if (t.what == TROUBLE_OUTAGE && h->manager.step_deadline_us == 0)
+    int weak = t.what == TROUBLE_OUTAGE || t.nomem || (h->outages && t.what != TROUBLE_NONE);
+    if (t.what == TROUBLE_OUTAGE && !h->outages)
         t.what = TROUBLE_NONE;
     if (weak) {
         /* Who is given up then, and who is served in his place, is more than the model wants to know. */
@@ -636,7 +637,7 @@ int history_play(const play_options *options, const char *directory, play_counts
         (void)roll(h, 2);
     choose_world(h);
     manager_init(&h->manager, &h->world, directory);
-    h->manager.step_deadline_us = roll(h, 5) == 0 ? SHORT_DEADLINE_US : 0;
+    h->outages = roll(h, 3) == 0;
     h->now.now_us = h->manager.now_us;
     uint32_t operations = options->operations != 0 ? options->operations : 120 + roll(h, 120);
     int rc = start(h);

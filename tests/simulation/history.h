@@ -45,6 +45,7 @@ typedef struct history {
     play_counts counts;
     uint32_t next_log;
     int runs; /* the manager */
+    int outages; /* the store may be away for longer than a request waits */
     uint32_t
         vague; /* bits of workers that were seen later than the model knows, since a parked request was tried again */
     uint32_t known; /* bits of workers whose secret the manager has checked since it started */

@@ -9,7 +9,6 @@
 
 #include "core/api/credentials.h"
 #include "core/base/log.h"
-#include "core/budget.h"
 #include "core/config/current.h"
 #include "core/executor.h"
 #include "core/listeners.h"
@@ -257,7 +256,7 @@ void manager_init(manager *m, const m_world *world, const char *directory)
     set_number(m, STATE, "task_fail_after_softfail_count", world->settings.fail_at);
     set_number(m, STATE, "bulk_step", world->settings.bulk_step);
     set_number(m, STATE, "single_step_limit", world->settings.single_limit);
-    m->limits.request_timeout_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000;
+    m->limits.request_timeout_us = 25000000;
     m->limits.hold_empty_poll_us = m->limits.hold_empty_poll_proxy_us = world->settings.hold_us;
     m->http.body_json_bytes = m->http.body_job_bytes = 1 << 24;
     write_config(m);
@@ -496,7 +495,6 @@ static int32_t start_parts(manager *m, flamenco_error *err)
                                   .batch_us = 1000000, /* what is queued together is committed together */
                                   .step_deadline_us = m->limits.request_timeout_us,
                                   .read_deadline_us = 10000000,
-                                  .retry_us = 200,
                                   .touch_us = 1 };
     int32_t rc = fl_timers_start(f, &f->timers, err);
     if (rc == FLAMENCO_OK)

@@ -274,6 +274,8 @@ static void submit(run *r, const op *o)
     }
     if (m->n_jobs <= o->job)
         m->n_jobs = o->job + 1;
+    for (uint32_t t = m->n_tasks; t < shape->first; ++t) /* of submissions that came to nothing */
+        m->tasks[t] = (m_task){ .worker = -1 };
     if (m->n_tasks < shape->first + shape->n)
         m->n_tasks = shape->first + shape->n;
     model_tell_job(r, o->job, M_NONE, 0);
