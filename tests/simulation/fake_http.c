@@ -95,6 +95,14 @@ client_state client_look(client *c)
     return state;
 }
 
+int client_is_served(client *c)
+{
+    pthread_mutex_lock(&http.lock);
+    int served = c->state == CLIENT_WAITS && !c->held;
+    pthread_mutex_unlock(&http.lock);
+    return served;
+}
+
 void client_count(size_t *waiting, size_t *held)
 {
     pthread_mutex_lock(&http.lock);

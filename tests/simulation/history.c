@@ -156,10 +156,8 @@ static void wait_for_outage(history *h, const op *ops, uint32_t n)
     struct timespec ms = { .tv_nsec = 2000000 };
     for (int tries = 0; tries < 5000; ++tries) {
         uint32_t waiting = 0;
-        for (uint32_t i = 0; i < n; ++i) {
-            const client *c = ops[i].client != M_NONE ? &h->clients[ops[i].client].c : NULL;
-            waiting += c != NULL && client_look(&h->clients[ops[i].client].c) == CLIENT_WAITS && !c->held;
-        }
+        for (uint32_t i = 0; i < n; ++i)
+            waiting += ops[i].client != M_NONE && client_is_served(&h->clients[ops[i].client].c);
         if (waiting == 0)
             return;
         nanosleep(&ms, NULL);
@@ -465,8 +463,7 @@ static int play(history *h, op *ops, uint32_t n, trouble *t)
     if (out == NULL)
         abort();
     int crash = t->what == TROUBLE_SHIM && t->shim.kind >= SHIM_CRASH_CALL, result;
-    int lenient =
-        t->what == TROUBLE_OUTAGE || t->nomem || (h->outages && t->what != TROUBLE_NONE && !crash);
+    int lenient = t->what == TROUBLE_OUTAGE || t->nomem || (h->outages && t->what != TROUBLE_NONE && !crash);
     /* A step that fails twice lets others overtake it. */
     if ((n > 1 || h->now.n_parked > 0) && t->what == TROUBLE_SHIM && t->shim.kind == SHIM_FAIL_CALL)
         t->shim.times = 1;

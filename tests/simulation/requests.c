@@ -184,4 +184,3 @@ void send_op(history *h, const op *o)
     else
         send_own(h, o, c);
 }
-

@@ -452,4 +452,3 @@ uint32_t model_pick(const model *m, const m_world *world, uint32_t worker)
     }
     return best;
 }
-
