@@ -109,7 +109,8 @@ static void read_reference(flamenco_str text)
     fl_reference_defaults(&raw);
     int32_t rc = fl_yaml_parse(text, "flamenco-manager.yaml", 0, &problems, &doc);
     if (rc == FLAMENCO_OK)
-        rc = fl_reference_overlay(&raw, arena, fl_yaml_root(doc), "flamenco-manager.yaml", FL_REFERENCE_FROM_FILE, &problems);
+        rc = fl_reference_overlay(&raw, arena, fl_yaml_root(doc), "flamenco-manager.yaml", FL_REFERENCE_FROM_FILE,
+                                  &problems);
     if (rc == FLAMENCO_OK)
         work_with(&raw, arena, 1);
     fl_yaml_doc_destroy(doc);

@@ -72,7 +72,8 @@ static int32_t on_job(void *ctx, const flamenco_compiled_job *job)
     result *r = ctx;
     r->n_tasks = job->n_tasks;
     FUZZ_MUST(fl_jscheck_utf8(job->name) && fl_jscheck_utf8(job->type));
-    FUZZ_MUST(fl_jscheck_json(job->settings, FL_JSCHECK_OBJECT, 1) && fl_jscheck_json(job->metadata, FL_JSCHECK_OBJECT, 1));
+    FUZZ_MUST(fl_jscheck_json(job->settings, FL_JSCHECK_OBJECT, 1) &&
+              fl_jscheck_json(job->metadata, FL_JSCHECK_OBJECT, 1));
     return FLAMENCO_OK;
 }
 
