@@ -55,8 +55,8 @@ static void use_variables(const fl_reference *ref, fl_arena *arena)
     fl_variables_destroy(variables);
 }
 
-/* The JSON that a web page gets is valid; the file that is written is read without an error, and to the same JSON if `same`:
- * what a PUT leaves out is absent from the file, too, and reading puts the default variables there. */
+/* The JSON that a web page gets is valid; the file that is written is read without an error, and to the same JSON if `same`
+ * and there are variables: what a PUT leaves out is absent from the file, too, and reading puts default variables there. */
 static void write_and_read(const fl_reference *ref, int same)
 {
     fl_buf json = { 0 }, yaml = { 0 }, again = { 0 };
@@ -77,7 +77,10 @@ static void write_and_read(const fl_reference *ref, int same)
     if (yaml.len < (1u << 20)) {
         FUZZ_MUST(rc == FLAMENCO_OK);
         fl_reference_json(&back, &again);
-        FUZZ_MUST(!same || flamenco_str_equal(fl_buf_str(&json), fl_buf_str(&again)));
+        if (same && ref->n_variables > 0 && !flamenco_str_equal(fl_buf_str(&json), fl_buf_str(&again))) {
+            fprintf(stderr, "written: %.*s\nread: %.*s\n", (int)json.len, json.data, (int)again.len, again.data);
+            abort();
+        }
     }
     fl_yaml_doc_destroy(doc);
     fl_arena_destroy(arena);
