@@ -17,6 +17,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
   plugin script         examples/plugin, built against an installation and loaded; run.sh itself
+  faults fuzz           kills, disk trouble and hostile clients; fuzz targets, a minute each
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
 
@@ -27,7 +28,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm plugin script asan tsan tidy)
+all_parts=(shell format unit api farm faults plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -38,7 +39,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | plugin | script | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | faults | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -113,11 +114,13 @@ meson_tests()
     count $counts
 }
 
-# black_box FOLDER: pytest, with the programs built in FOLDER.
+# black_box FOLDER [SUITE...]: pytest, with the programs built in FOLDER.
 black_box()
 {
     local folder=$1 suite counts report="$scratch/pytest.xml"
-    for suite in tests/api tests/farm_sim; do
+    local -a suites=("${@:2}")
+    ((${#suites[@]})) || suites=(tests/api tests/farm_sim)
+    for suite in "${suites[@]}"; do
         rm -f "$report"
         FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" "$suite"
         counts=$(python3 tools/setup/count_results.py junit "$report")
@@ -274,6 +277,22 @@ run_farm()
     farm_runs "$root/build-test" "normal build" "--frame-time 50ms --time-scale 0.05" "--tasks 5000" \
         "--duration 20s --cut-rate 0" "--duration 20s --disturb-rate 0 --cut-rate 0.03"
     check "the benchmarks run, with tiny sizes" tests/bench/run --quick --build "$root/build-test"
+}
+
+run_faults()
+{
+    build_test || return 1
+    black_box "$root/build-test" tests/faults
+}
+
+# The targets have a build of their own, with clang.
+run_fuzz()
+{
+    tests/fuzz/run 60 >"$scratch/fuzz.out" 2>&1
+    local code=$?
+    cat "$scratch/fuzz.out"
+    count "$(grep -c '^ok ' "$scratch/fuzz.out")" "$(grep -c '^FAILED ' "$scratch/fuzz.out")"
+    return "$code"
 }
 
 run_plugin()

@@ -619,8 +619,14 @@ static void tell_failure(const history *h)
     fprintf(stderr, "seed %llu FAILED: %s\nthe last operations:\n", (unsigned long long)h->options.seed, h->wrong);
     for (uint64_t i = first; i < h->n_lines; ++i)
         fprintf(stderr, "  %s\n", h->lines[i % LAST_LINES]);
-    fprintf(stderr, "replay it with --seed %llu%s\n", (unsigned long long)h->options.seed,
-            h->options.power ? " --power" : "");
+    fprintf(stderr, "replay it with: simulation --verbose --seed %llu", (unsigned long long)h->options.seed);
+    if (h->options.power)
+        fprintf(stderr, " --power");
+    if (h->options.crashes != 0)
+        fprintf(stderr, " --crashes %u", h->options.crashes);
+    if (h->options.operations != 0)
+        fprintf(stderr, " --operations %u", h->options.operations);
+    fputc('\n', stderr);
 }
 
 int history_play(const play_options *options, const char *directory, play_counts *add_to)

@@ -2,6 +2,12 @@
  *
  * main.c - plays seeded histories: see usage(). Prints what was done, and of the first history that fails its seed and its
  * last operations.
+ *
+ * A seed always plays the same history: its number decides about the world, the operations, the failures and where the
+ * process or the power ends, and no time passes but by the clocks that the history sets. So a history that failed is
+ * played again, with what the manager says, by
+ *     build-test/tests/simulation/simulation --verbose --seed NUMBER
+ * and --power and --crashes as they were; the failure names all of them.
  */
 #include <stdlib.h>
 #include <unistd.h>
