@@ -549,6 +549,12 @@ int manager_start(manager *m)
     return manager_settle(m);
 }
 
+/* For looking: open from the first look to the end of the manager. */
+static struct {
+    fl_cx cx;
+    flamenco_session *session;
+} look;
+
 static void drop_timer(fl_on_timer on_timer, void *ctx)
 {
     fl_host_drop_timer(on_timer, ctx);
@@ -557,6 +563,9 @@ static void drop_timer(fl_on_timer on_timer, void *ctx)
 static void end_all(manager *m, int64_t deadline_us)
 {
     struct flamenco *f = &m->f;
+    if (look.session != NULL)
+        m->store->close(m->plugins[PERSIST].self, look.session);
+    look.session = NULL;
     if (m->periodic != NULL)
         fl_periodic_stop(m->periodic);
     fl_parked_drain(f->parked);
@@ -618,12 +627,6 @@ void manager_bury(manager *m)
 
 /* ---- Looking ------------------------------------------------------------------------------------------------------------------ */
 
-static struct {
-    fl_cx cx;
-    flamenco_session *session;
-    uint32_t cancelled;
-} look;
-
 flamenco_persistence_ref manager_store(const manager *m)
 {
     return (flamenco_persistence_ref){ m->store, m->plugins[PERSIST].self };
@@ -633,7 +636,8 @@ flamenco_cx *manager_look(manager *m)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     flamenco_persistence_ref store = manager_store(m);
-    MUST(flamenco_persist_open(&store, FLAMENCO_SESSION_READER, &look.session, &err) == FLAMENCO_OK);
+    if (look.session == NULL)
+        MUST(flamenco_persist_open(&store, FLAMENCO_SESSION_READER, &look.session, &err) == FLAMENCO_OK);
     look.cx = (fl_cx){ .pub = { .struct_size = (uint32_t)sizeof(flamenco_cx), .read_only = 1 }, .f = &m->f };
     look.cx.pub.host = fl_core_host(&m->f);
     look.cx.pub.now_us = clock_now(m);
@@ -648,7 +652,6 @@ void manager_look_end(manager *m)
 {
     flamenco_persistence_ref store = manager_store(m);
     flamenco_persist_rollback(&store, &look.cx.pub);
-    flamenco_persist_close(&store, look.session);
     fl_arena_destroy(look.cx.arena);
 }
 
