@@ -528,6 +528,9 @@ static const char *compare_body(history *h, const m_reply *expected, const op *o
             (void)fl_uuid_parse(flamenco_text(id), &uuid);
         uint32_t got = find_uuid(h->task_uuids, M_TASKS, &uuid);
         ++h->counts.handed_out;
+        /* After a crash, a job that was stored just before has no names yet; what was handed out shows in the state. */
+        if (got == M_NONE && fl_uuid_is_none(&h->task_uuids[expected->task]) && !fl_uuid_is_none(&uuid))
+            return NULL;
         return got == expected->task ? NULL : differs("task %d was handed out, not %d", (int)got, (int)expected->task);
     }
     if (expected->status == 423 || o->kind == OP_SIGN_ON || (o->kind == OP_STATE && expected->status == 200)) {
