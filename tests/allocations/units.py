@@ -43,8 +43,10 @@ class Program:
     def __init__(self, build, name, command, env):
         self.name, self.command = name, command
         self.env = {**os.environ, **env, "LD_PRELOAD": str(build / "tests" / "allocations" / "alloc-fail.so")}
-        self.counts = tempfile.NamedTemporaryFile(prefix="allocations-")
-        self.env["ALLOC_FAIL_COUNT"] = self.counts.name
+        self.scratch = tempfile.TemporaryDirectory(prefix="allocations-")
+        self.counts = Path(self.scratch.name) / "counts"
+        # What a test leaves behind, since it could not end as it should, goes with it.
+        self.env.update(ALLOC_FAIL_COUNT=str(self.counts), TMPDIR=self.scratch.name)
 
     def run(self, at):
         """Lets allocation number `at` fail. Gives what must not be, or None."""
@@ -63,7 +65,7 @@ class Program:
         done = subprocess.run(self.command, env=self.env, capture_output=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             raise SystemExit(f"{self.name} fails when all allocations succeed:\n{done.stdout.decode()[-2000:]}")
-        return int(Path(self.counts.name).read_text().split()[0])
+        return int(self.counts.read_text().split()[0])
 
 
 def place(line):

@@ -191,7 +191,8 @@ static int64_t check_replies(history *h, const m_outcome *out, int lenient, uint
         const char *difference = compare_reply(h, expected, c);
         if (difference != NULL)
             return wrong(h, "%s", difference);
-        least = expected->state > least ? expected->state : least;
+        if (expected->status != 403) /* told by a reader, which knows nothing of what else is in the batch */
+            least = expected->state > least ? expected->state : least;
     }
     return least;
 }
@@ -387,6 +388,13 @@ static int check_all(history *h, const op *ops, uint32_t n, m_outcome *out, int 
     const char *difference = NULL;
     if (given_up == 0) {
         difference = compare_state(h, &h->now);
+        if (difference != NULL && lenient) {
+            /* A chain that goes on after the reply broke off, as without memory. The next start finishes it. */
+            say(h, "  not finished: %s", difference);
+            difference = compare_events(h, out, 0, out->n_events);
+            manager_forget_events(&h->manager);
+            return difference != NULL ? wrong(h, "%s", difference) : restart(h);
+        }
         if (difference == NULL)
             difference = compare_events(h, out, out->n_events, out->n_events);
         if (difference == NULL)
