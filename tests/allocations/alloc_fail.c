@@ -180,9 +180,9 @@ static int format_new(char **out, const char *fmt, va_list args)
     int n = vsnprintf(NULL, 0, fmt, sizing);
     va_end(sizing);
     char *text = n < 0 ? NULL : count(__libc_malloc((size_t)n + 1));
-    /* The analyzer does not know that a copy leaves the list as it is. */
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a copy leaves the list as it is */
     if (text != NULL)
-        n = vsnprintf(text, (size_t)n + 1, fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
+        n = vsnprintf(text, (size_t)n + 1, fmt, args);
     *out = text;
     return text != NULL ? n : -1;
 }

@@ -52,7 +52,8 @@ static void make_world(void)
                                    .worker_timeout_us = 60000000 };
     world.shapes[0] = (m_shape){ 0, TASKS, 3 };
     for (uint32_t i = 0; i < TASKS; ++i)
-        world.tasks[i] = (m_shape_task){ .priority = 50, .steps = 2, .first_dep = i == 3 ? 0 : 3, .n_deps = i == 3 ? 3 : 0 };
+        world.tasks[i] =
+            (m_shape_task){ .priority = 50, .steps = 2, .first_dep = i == 3 ? 0 : 3, .n_deps = i == 3 ? 3 : 0 };
     for (uint32_t i = 0; i < 3; ++i)
         world.deps[i] = i;
 }

@@ -484,6 +484,9 @@ static int play(history *h, op *ops, uint32_t n, trouble *t)
     }
     if (t->what != TROUBLE_NONE)
         say(h, "  trouble: %s", describe_trouble(t));
+    /* One that is found dead while others are asked lets the next in before them; the model knows only the oldest. */
+    if (h->now.n_parked > 1 || n > 1)
+        notice_zombies(h);
     uint64_t failures = shim_failures() + disk_failures();
     model after = h->now;
     model_run(&after, &h->world, ops, n, out);
