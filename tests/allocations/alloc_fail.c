@@ -177,10 +177,10 @@ static int format_new(char **out, const char *fmt, va_list args)
 {
     va_list sizing;
     va_copy(sizing, args);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is the copy that it does not see */
     int n = vsnprintf(NULL, 0, fmt, sizing);
     va_end(sizing);
     char *text = n < 0 ? NULL : count(__libc_malloc((size_t)n + 1));
-    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a copy leaves the list as it is */
     if (text != NULL)
         n = vsnprintf(text, (size_t)n + 1, fmt, args);
     *out = text;
