@@ -368,12 +368,12 @@ int32_t fl_reference_decode(fl_arena *arena, flamenco_str body, fl_reference *ou
 {
     fl_reference ref = { 0 };
     decoder d = { &ref, arena, err };
-    json_error_t problem;
+    json_error_t problem = { .text = "" }; /* without memory nothing is written into it */
     if (body.len > FL_CONFIG_FILE_MAX)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "the configuration is larger than 1 MiB");
     json_t *root = json_loadb(body.ptr != NULL ? body.ptr : "", (size_t)body.len, JSON_DECODE_ANY, &problem);
     if (root == NULL) {
-        if (json_error_code(&problem) == json_error_out_of_memory)
+        if (json_error_code(&problem) == json_error_out_of_memory || problem.text[0] == '\0')
             return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
         return flamenco_fail(err, FLAMENCO_E_INVALID, "the body is not JSON: %s", problem.text);
     }
