@@ -81,7 +81,8 @@ void fl_executor_submit(fl_executor *ex, fl_step *step)
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
     pthread_mutex_lock(&ex->lock);
     int refused = ex->stopping != 0;
-    if (!refused && step->ops->kind == FLAMENCO_STEP_WRITE) {
+    int rides = step->ops->rides && ex->takes_reads;
+    if (!refused && (step->ops->kind == FLAMENCO_STEP_WRITE || rides)) {
         fl_queue_push(&ex->writes, step);
         if (ex->writes.length == 1)
             pthread_cond_signal(&ex->writer_wake);

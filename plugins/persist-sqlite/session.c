@@ -202,53 +202,79 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
-/* Runs one of the savepoint statements; the savepoint must be open, or not. */
-static int32_t run_savepoint(flamenco_cx *cx, fl_sql id, uint32_t must_be_open, flamenco_error *err)
+/* Returns code, which a reader of this file alone can see. */
+static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
+{
+    (void)flamenco_fail(err, code, "%s", why);
+    return code;
+}
+
+/* Begins or ends the executor's savepoint as far as the caller can tell; it must be open, or not. */
+static int32_t enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err)
 {
     flamenco_session *s = session_of(cx);
     if (s == NULL || s->in_savepoint != must_be_open)
-        return flamenco_fail(err, FLAMENCO_E_INVALID,
-                             s == NULL      ? "outside a transaction"
-                             : must_be_open ? "no savepoint is open"
-                                            : "a savepoint is open already");
-    fl_call call;
-    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
+        return refuse(err, FLAMENCO_E_INVALID,
+                      s == NULL      ? "outside a transaction"
+                      : must_be_open ? "no savepoint is open"
+                                     : "a savepoint is open already");
+    if (s->kind != FLAMENCO_SESSION_WRITER)
+        return refuse(err, FLAMENCO_E_INVALID, "a reader has no savepoints");
+    if (s->visiting != 0)
+        return refuse(err, FLAMENCO_E_INVALID, "no savepoint begins or ends while a list is given out");
+    return fl_enter(call, cx, FL_READ, err);
+}
+
+static int32_t run_statement(flamenco_session *s, fl_sql id)
+{
     fl_query q = fl_query_begin(s, id);
-    return fl_leave(&call, fl_query_run(&q));
+    return fl_query_run(&q);
 }
 
 int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    int32_t rc = run_savepoint(cx, FL_SQL_SAVEPOINT, 0, err);
-    if (rc == FLAMENCO_OK)
-        session_of(cx)->in_savepoint = 1;
-    return rc;
+    fl_call call;
+    int32_t rc = enter_savepoint(&call, cx, 0, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    /* SQLite hears of it with the first change (fl_enter): a third of the requests change nothing. */
+    call.s->in_savepoint = 1;
+    call.s->savepoint_set = 0;
+    return fl_leave(&call, FLAMENCO_OK);
 }
 
 int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    int32_t rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
+    fl_call call;
+    int32_t rc = enter_savepoint(&call, cx, 1, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call.s->savepoint_set)
+        rc = run_statement(call.s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
-        session_of(cx)->in_savepoint = 0;
-    return rc;
+        call.s->in_savepoint = 0;
+    return fl_leave(&call, rc);
 }
 
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    /* ROLLBACK TO leaves the savepoint open. */
-    int32_t rc = run_savepoint(cx, FL_SQL_ROLLBACK_TO, 1, err);
-    if (rc == FLAMENCO_OK) {
-        fl_rows_rollback(session_of(cx));
-        rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
-    }
+    fl_call call;
+    int32_t rc = enter_savepoint(&call, cx, 1, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call.s->savepoint_set)
+        rc = run_statement(call.s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
-        session_of(cx)->in_savepoint = 0;
-    return rc;
+        fl_rows_rollback(call.s);
+    /* ROLLBACK TO leaves the savepoint open. */
+    if (rc == FLAMENCO_OK && call.s->savepoint_set)
+        rc = run_statement(call.s, FL_SQL_RELEASE);
+    if (rc == FLAMENCO_OK)
+        call.s->in_savepoint = 0;
+    return fl_leave(&call, rc);
 }
 
 static void end_transaction(flamenco_session *s, flamenco_cx *cx)
@@ -331,13 +357,6 @@ int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flam
 
 /* ---- Methods ---- */
 
-/* Returns code, which a reader of this file alone can see. */
-static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
-{
-    (void)flamenco_fail(err, code, "%s", why);
-    return code;
-}
-
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
 {
     flamenco_session *s = session_of(cx);
@@ -356,10 +375,13 @@ int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *e
         s->stopped = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
     }
-    if (how != FL_ATOMIC)
-        return FLAMENCO_OK;
-    fl_query q = fl_query_begin(s, FL_SQL_METHOD_BEGIN);
-    int32_t rc = fl_query_run(&q);
+    int32_t rc = FLAMENCO_OK;
+    if (how != FL_READ && s->in_savepoint && !s->savepoint_set) {
+        rc = run_statement(s, FL_SQL_SAVEPOINT);
+        s->savepoint_set = rc == FLAMENCO_OK;
+    }
+    if (rc == FLAMENCO_OK && how == FL_ATOMIC)
+        rc = run_statement(s, FL_SQL_METHOD_BEGIN);
     if (rc != FLAMENCO_OK) {
         s->cx = call->cx;
         s->err = call->err;

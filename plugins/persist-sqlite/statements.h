@@ -18,6 +18,10 @@
 #define FL_TASK_COLUMNS \
     "t.id,t.job,t.uuid,j.uuid,t.id-j.first_task+1,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched," \
     "t.steps_total,t.steps_done,t.name,t.type,t.activity,w.uuid,w.deleted,w.name,w.address"
+/* The same without what comes from other tables, and without the UUID. */
+#define FL_TASK_OWN_COLUMNS \
+    "t.id,t.job,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched,t.steps_total,t.steps_done,t.name," \
+    "t.type,t.activity"
 /* What stands around the task table; the task comes first. */
 #define FL_TASK_JOINS \
     " CROSS JOIN job j ON j.id=t.job CROSS JOIN job_hot h ON h.id=t.job LEFT JOIN worker w ON w.id=t.worker"
@@ -54,6 +58,9 @@
     X(JOB_GET, "SELECT " FL_JOB_COLUMNS " FROM job j INDEXED BY job_uuid CROSS JOIN job_hot h ON h.id=j.id"            \
                " LEFT JOIN tag g ON g.id=h.tag WHERE j.uuid=?1 AND h.hidden=0")                                        \
     X(JOB_GET_KEY, "SELECT " FL_JOB_COLUMNS " FROM " FL_JOB_TABLES " WHERE h.id=?1 AND h.hidden=0")                    \
+    /* fl_known_job: what changes it calls fl_known_changed() before. */                                               \
+    X(JOB_LASTING, "SELECT j.uuid,j.first_task FROM job j CROSS JOIN job_hot h ON h.id=j.id"                           \
+                   " WHERE j.id=?1 AND h.hidden=0")                                                                    \
     X(JOB_RANGE, "SELECT first_task,first_task+n_tasks FROM job WHERE id=?1")                                          \
     X(JOBS_COUNT, "SELECT status,n FROM job_count")                                                                    \
     X(JOBS_TOTAL, "SELECT count(*) FROM job_hot WHERE hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")   \
@@ -96,6 +103,7 @@
                     " WHERE t.id=?1 AND h.hidden=0")                                                                   \
     X(TASK_FIND, "SELECT " FL_TASK_COLUMNS " FROM task t INDEXED BY task_uuid" FL_TASK_JOINS                           \
                  " WHERE t.uuid=?1 AND h.hidden=0")                                                                    \
+    X(TASK_FIND_ALONE, "SELECT " FL_TASK_OWN_COLUMNS " FROM task t INDEXED BY task_uuid WHERE t.uuid=?1")               \
     X(TASKS_TOTAL, "SELECT count(*) FROM task WHERE id>=?1 AND id<?2 AND ((?3>>status)&1)"                             \
                    " AND (?4 IS NULL OR updated>?4)")                                                                  \
     X(TASKS_ACTIVE_OF_WORKER, "SELECT " FL_TASK_COLUMNS " FROM task t INDEXED BY task_active" FL_TASK_JOINS            \

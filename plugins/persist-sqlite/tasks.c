@@ -30,6 +30,43 @@ int32_t fl_task_get_key(void *self, flamenco_cx *cx, int64_t key, flamenco_task 
     return fl_leave(&call, fl_task_out(&q, out, 1, "no such task"));
 }
 
+/* Reads a task in the writing session, which mostly knows its job and its worker. Returns 1; 0: the long way is needed, be it
+ * to find nothing; or a negative error. */
+static int32_t find_among_known(flamenco_session *s, const flamenco_uuid *uuid, flamenco_task *out)
+{
+    static const flamenco_str none = { "", 0 };
+    fl_known_job job;
+    flamenco_task row = { .uuid = *uuid, .worker_name = none, .worker_address = none, .commands = none };
+    const flamenco_worker *worker = NULL;
+    fl_query q = fl_query_begin(s, FL_SQL_TASK_FIND_ALONE);
+    fl_bind_uuid(&q, 1, uuid);
+    int32_t rc = fl_query_step(&q);
+    if (rc <= 0)
+        return fl_query_end(&q, rc);
+    rc = fl_task_read_alone(&q, &row);
+    int32_t found = rc == FLAMENCO_OK ? fl_known_job_get(s, row.job_key, &job) : 0;
+    if (found > 0 && row.worker_key != 0) {
+        worker = fl_known_worker_key(s, row.worker_key);
+        found = worker != NULL;
+    }
+    if (found > 0) {
+        row.job_uuid = job.uuid;
+        row.index = (uint32_t)(row.key - job.first_task + 1);
+        if (worker != NULL) {
+            row.worker_uuid = worker->uuid;
+            row.worker_name = worker->name;
+            row.worker_address = worker->address;
+        }
+        flamenco_str *const texts[] = { &row.name,           &row.type,     &row.activity, &row.worker_name,
+                                        &row.worker_address, &row.commands, NULL };
+        rc = fl_texts_keep(s, texts);
+    }
+    rc = fl_query_end(&q, rc != FLAMENCO_OK ? rc : found < 0 ? found : FLAMENCO_OK);
+    if (rc == FLAMENCO_OK && found > 0)
+        fl_row_out(out, &row, (uint32_t)sizeof(row));
+    return rc == FLAMENCO_OK ? found : rc;
+}
+
 int32_t fl_task_find(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out, flamenco_error *err)
 {
     (void)self;
@@ -37,6 +74,11 @@ int32_t fl_task_find(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, fla
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    if (call.s->kind == FLAMENCO_SESSION_WRITER) {
+        rc = find_among_known(call.s, uuid, out);
+        if (rc != 0)
+            return fl_leave(&call, rc > 0 ? FLAMENCO_OK : rc);
+    }
     fl_query q = fl_query_begin(call.s, FL_SQL_TASK_FIND);
     fl_bind_uuid(&q, 1, uuid);
     return fl_leave(&call, fl_task_out(&q, out, 0, "no such task"));

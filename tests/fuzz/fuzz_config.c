@@ -3,6 +3,8 @@
  * fuzz_config.c - the two configuration files. The first byte tells which: 'm' manager.yaml, 'j' the JSON of a PUT, anything
  * else flamenco-manager.yaml. What was understood is worked with and written, and what is written is read back to the same.
  */
+#include <jansson.h>
+
 #include "core/base/json.h"
 #include "core/base/str.h"
 #include "core/config/manager_yaml.h"
@@ -127,8 +129,10 @@ static void read_put(flamenco_str text)
     fl_reference raw;
     fl_arena *arena = fl_arena_create(0);
     FUZZ_MUST(arena != NULL);
-    if (fl_reference_decode(arena, text, &raw, &err) == FLAMENCO_OK)
+    json_t *root = json_loadb(text.len > 0 ? text.ptr : "", (size_t)text.len, JSON_DECODE_ANY, NULL);
+    if (root != NULL && fl_reference_decode(arena, root, &raw, &err) == FLAMENCO_OK)
         work_with(&raw, arena, 0);
+    json_decref(root);
     fl_arena_destroy(arena);
 }
 

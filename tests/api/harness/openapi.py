@@ -83,6 +83,8 @@ def operation(name):
 def sample(schema):
     """A valid value, with every declared property."""
     schema = resolve(schema)
+    if "anyOf" in schema:
+        return sample(schema["anyOf"][0])
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type")
