@@ -17,6 +17,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
   schema                a minute of schemathesis, which calls every operation with valid and broken input
+  fuzz                  the fuzz targets, a minute each
   plugin script         examples/plugin, built against an installation and loaded; run.sh itself
   web                   pages in a real browser
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
@@ -29,7 +30,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm web schema plugin script asan tsan tidy)
+all_parts=(shell format unit api farm web schema plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -40,7 +41,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | web | schema | plugin | script | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | web | schema | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -301,6 +302,16 @@ run_schema()
     with_lock python_packages "$root/build-schemathesis" tests/schema/requirements.txt || return 1
     check "every reply is as the OpenAPI document says" tests/schema/run --build "$root/build-test" \
         --schemathesis "$root/build-schemathesis/bin/schemathesis"
+}
+
+# The targets have a build of their own, with clang.
+run_fuzz()
+{
+    with_lock tests/fuzz/run 60 >"$scratch/fuzz.out" 2>&1
+    local code=$?
+    cat "$scratch/fuzz.out"
+    count "$(grep -c '^ok ' "$scratch/fuzz.out")" "$(grep -c '^FAILED ' "$scratch/fuzz.out")"
+    return "$code"
 }
 
 run_plugin()

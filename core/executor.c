@@ -9,14 +9,6 @@
 
 #define STUCK_AFTER_US 10000000
 
-int64_t fl_monotonic_us(void)
-{
-    struct timespec ts;
-    if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
-        return 0;
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 void fl_queue_init(fl_step_queue *queue)
 {
     queue->first = NULL;

@@ -40,16 +40,6 @@ static void note_running(writer *w, const char *name, int64_t deadline_us)
     __atomic_store_n(&w->ex->writer_running.name, name, __ATOMIC_RELEASE);
 }
 
-static void wait_us(fl_executor *ex, int64_t us)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + us * 1000;
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    pthread_cond_timedwait(&ex->writer_wake, &ex->lock, &until);
-}
-
 /* Begins a batch. On failure the store cannot be used now. */
 static int32_t begin_batch(writer *w, flamenco_error *err)
 {
@@ -424,11 +414,11 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0 || !has_write(&ex->writes)) /* a commit for riders alone would be dear */
         send_readers_back(ex);
     if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
-        wait_us(ex, ex->trouble_wait_us);
+        fl_monotonic_pause(&ex->writer_wake, &ex->lock, ex->trouble_wait_us);
     while (ex->writes.first == NULL && w->in_doubt == 0 && !ex->stopping &&
            !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
         ex->takes_reads = 0;
-        wait_us(ex, TOUCH_EVERY_US);
+        fl_monotonic_wait(&ex->writer_wake, &ex->lock, TOUCH_EVERY_US);
         if (fl_touches_pending(w->f->touches))
             break;
     }

@@ -234,6 +234,8 @@ static void handler_done(fl_step *step, int32_t result, const flamenco_error *er
     fl_call *call = call_of(step);
     if (step->park.order != 0)
         fl_parked_ended(call->f->parked, step, call->reply.status == 200);
+    if (result < 0 && call->give_up != NULL)
+        call->give_up(call);
     if (fl_error_is_passing(result) || result == FLAMENCO_E_CANCELLED || result == FLAMENCO_E_DEADLINE ||
         result == FLAMENCO_E_CORRUPT) {
         fail_call(call, result, err->text);

@@ -127,13 +127,19 @@ int32_t fl_open(void *self, uint32_t kind, flamenco_session **out, flamenco_erro
     return FLAMENCO_OK;
 }
 
+/* Undoes what is open. It may fail, as when memory is exhausted; then it is for the next transaction to try again. */
+static int32_t close_transaction(flamenco_session *s, flamenco_error *err)
+{
+    return sqlite3_get_autocommit(s->db) ? FLAMENCO_OK : fl_connection_run(s->db, "ROLLBACK;", err);
+}
+
 void fl_close(void *self, flamenco_session *session)
 {
     fl_store *store = self;
     if (session == NULL)
         return;
     if (session->open)
-        (void)fl_connection_run(session->db, "ROLLBACK;", NULL);
+        (void)close_transaction(session, NULL);
     free_session(session);
     pthread_mutex_lock(&store->lock);
     if (store->writer == session)
@@ -164,12 +170,15 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     if (session == NULL || session->open || cx->txn != NULL)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "begin needs a session and a call chain without a transaction");
     uint32_t writer = session->kind == FLAMENCO_SESSION_WRITER;
+    int32_t rc = close_transaction(session, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
     session->cx = cx;
     session->err = err;
     session->failed = session->stopped = 0;
     __atomic_store_n(&session->interrupted, 0, __ATOMIC_RELEASE);
     fl_query q = fl_query_begin(session, writer ? FL_SQL_BEGIN_WRITE : FL_SQL_BEGIN_READ);
-    int32_t rc = fl_query_run(&q);
+    rc = fl_query_run(&q);
     if (rc == FLAMENCO_OK && !writer) {
         /* BEGIN alone takes no snapshot: the first read does. */
         int64_t batch;
@@ -177,7 +186,7 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
         fl_bind_text(&q, 1, flamenco_text("batch"));
         rc = fl_query_int(&q, 0, &batch);
         if (rc != FLAMENCO_OK)
-            (void)fl_connection_run(session->db, "ROLLBACK;", NULL);
+            (void)close_transaction(session, NULL);
     }
     if (writer && rc != FLAMENCO_OK)
         fl_store_note(store, rc, err != NULL ? err->text : NULL);
@@ -270,11 +279,9 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 
 static void end_transaction(flamenco_session *s, flamenco_cx *cx)
 {
-    if (!sqlite3_get_autocommit(s->db)) {
-        flamenco_error why = FLAMENCO_ERROR_INIT;
-        if (fl_connection_run(s->db, "ROLLBACK;", &why) != FLAMENCO_OK)
-            s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
-    }
+    flamenco_error why = FLAMENCO_ERROR_INIT;
+    if (close_transaction(s, &why) != FLAMENCO_OK)
+        s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
     fl_rows_rollback(s);
     s->open = s->in_savepoint = 0;
     s->failed = 0;
