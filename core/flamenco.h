@@ -96,7 +96,7 @@ struct flamenco {
 #define FL_WANT_RESTART 2u
 
 /* Asks the manager to stop itself: with exit code 1 and the reason in the log, or (restart 1) to start anew in place.
- * Returns at once; the first call counts. [any] */
+ * Returns at once; of several calls the first counts, and failure before a restart. [any] */
 void fl_manager_fail(struct flamenco *f, const char *reason);
 void fl_manager_restart(struct flamenco *f);
 

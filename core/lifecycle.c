@@ -15,6 +15,7 @@
 #include "core/base/str.h"
 #include "core/budget.h"
 #include "core/executor.h"
+#include "core/first_run.h"
 #include "core/host.h"
 #include "core/http/http.h"
 #include "core/listeners.h"
@@ -36,9 +37,8 @@
 
 void fl_manager_fail(struct flamenco *f, const char *reason)
 {
-    uint32_t nothing = FL_WANT_NOTHING;
     uint64_t one = 1;
-    if (!__atomic_compare_exchange_n(&f->wanted, &nothing, FL_WANT_FAIL, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_exchange_n(&f->wanted, FL_WANT_FAIL, __ATOMIC_ACQ_REL) == FL_WANT_FAIL)
         return;
     fl_error("manager", "stopping: %s", reason);
     if (write(f->wake_fd, &one, sizeof(one)) < 0)
@@ -211,21 +211,24 @@ static int32_t make_origins(fl_run *run, const flamenco_str *urls, size_t n)
     return FLAMENCO_OK;
 }
 
-static int32_t listen_http(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
+static int32_t listen_http(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
     fl_http_config config;
     flamenco_str urls[URLS_MAX];
     const fl_config_snapshot *current = fl_config_current(f->config);
     flamenco_str address = fl_arena_copy(run->arena, current->ref->listen);
+    int first_run = current->first_run;
     fl_config_unref(current);
     if (address.ptr == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to listen");
     fill_http_config(run, &config);
     config.listen = &address.ptr;
     config.n_listen = 1;
-    config.inherited = inherited;
-    config.n_inherited = n_inherited;
+    config.inherited = inherited->listen;
+    config.n_inherited = inherited->n_listen;
+    config.adopted = inherited->connections;
+    config.n_adopted = inherited->n_connections;
     const char *scheme = config.tls_cert != NULL ? "https" : "http";
     /* Before the first request comes in, since every reply looks at the origins. */
     size_t n = fl_own_urls(run->arena, address, scheme, urls, URLS_MAX);
@@ -239,6 +242,8 @@ static int32_t listen_http(fl_run *run, const int *inherited, size_t n_inherited
     fl_info("manager", "listening on %.*s", FL_STR_ARGS(fl_http_address(f->http, 0)));
     for (size_t i = 0; i < n; ++i)
         fl_info("manager", "- %.*s", FL_STR_ARGS(urls[i]));
+    if (first_run && n > 0 && inherited->n_listen == 0)
+        run->first_run = fl_first_run_begin(f, urls[0]);
     for (size_t i = 0; i < f->n_discoveries; ++i) {
         flamenco_error why = FLAMENCO_ERROR_INIT;
         if (flamenco_discovery_announce(&f->discoveries[i], urls, n, &why) != FLAMENCO_OK)
@@ -264,7 +269,7 @@ static void announce(struct flamenco *f, const char *type)
         fl_batch_unref(batch);
 }
 
-int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
+int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
     int32_t rc = fl_loader_start_member(f->loader, "clock", err);
@@ -289,7 +294,7 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
     fl_purge_remains(f);
     rc = fl_periodic_start(f, &run->periodic, err);
     if (rc == FLAMENCO_OK)
-        rc = listen_http(run, inherited, n_inherited, err);
+        rc = listen_http(run, inherited, err);
     if (rc == FLAMENCO_OK)
         announce(f, "manager-startup");
     return rc;
@@ -318,12 +323,16 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     fl_budget_expire(f->reply_budget, 0, 1);
     fl_budget_expire(f->compile_budget, 0, 1);
     sleep_us(ANNOUNCE_WAIT_US);
-    if (restarting)
+    if (restarting) {
         n = fl_http_listen_fds(f->http, fds, cap);
+        fl_http_keep_connections(f->http);
+    }
     fl_http_drain(f->http);
     int64_t wait_us = restarting ? SECOND_US : 20 * SECOND_US;
     if (fl_http_stop(f->http, fl_monotonic_us() + wait_us, &err) != FLAMENCO_OK) {
         fl_error("http", "%s", err.text);
+        /* Their clients were cut. A large job may be compiled for seconds yet, and others wait for the restart. */
+        fl_workpool_cancel(f->workpool);
         if (fl_http_stop(f->http, fl_monotonic_us() + SECOND_US, &err) != FLAMENCO_OK && !restarting) {
             fl_error("manager", "a request hangs, leaving without it: %s", err.text);
             _exit(1);
@@ -360,12 +369,18 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
     return n;
 }
 
+size_t fl_run_kept(fl_run *run, const int **fds_out)
+{
+    return run->f.http != NULL ? fl_http_kept(run->f.http, fds_out) : 0;
+}
+
 void fl_run_destroy(fl_run *run)
 {
     struct flamenco *f = &run->f;
     fl_http_destroy(f->http);
     fl_timers_destroy(f->timers, drop_timer);
     fl_periodic_destroy(run->periodic);
+    fl_first_run_destroy(run->first_run);
     fl_executor_destroy(f->executor);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);

@@ -29,6 +29,8 @@ typedef struct job {
     struct fl_periodic *owner;
     int64_t first_us, then_us; /* 0 = never */
     int more; /* the last run left something over: go on at once */
+    flamenco_touch *touches; /* that its transaction stores */
+    size_t n_touches, touches_cap;
 } job;
 
 enum { PARKED, TIMEOUTS, SLEEP, CHECK, JOBS };
@@ -36,6 +38,7 @@ enum { PARKED, TIMEOUTS, SLEEP, CHECK, JOBS };
 struct fl_periodic {
     struct flamenco *f;
     uint32_t stopping; /* atomic */
+    int64_t task_timeout_us, worker_timeout_us; /* as of the start (configuration-and-clients 1.7); 0 = off */
     job jobs[JOBS];
 };
 
@@ -60,19 +63,43 @@ static int32_t keep_task(void *ctx, const flamenco_task *row)
     return found->n == ROWS_PER_STEP;
 }
 
-/* Lets what is kept in memory count before the store is asked. */
-static int32_t store_touches(fl_cx *cx, flamenco_error *err)
+/* What a transaction that failed took is in the store no more than before. */
+static void give_touches_back(job *j)
 {
-    flamenco_touch *rows = fl_arena_alloc(cx->arena, ROWS_PER_STEP * sizeof(*rows));
-    int32_t rc = rows != NULL ? FLAMENCO_OK : FLAMENCO_E_NOMEM;
-    for (size_t n = ROWS_PER_STEP; rc == FLAMENCO_OK && n == ROWS_PER_STEP;) {
+    fl_touches_give_back(j->owner->f->touches, j->touches, j->n_touches);
+    j->n_touches = 0;
+}
+
+static int32_t make_room(job *j)
+{
+    size_t cap = j->n_touches + ROWS_PER_STEP;
+    if (cap <= j->touches_cap)
+        return FLAMENCO_OK;
+    flamenco_touch *grown = realloc(j->touches, 2 * cap * sizeof(*grown));
+    if (grown == NULL)
+        return FLAMENCO_E_NOMEM;
+    j->touches = grown;
+    j->touches_cap = 2 * cap;
+    return FLAMENCO_OK;
+}
+
+/* Lets what is kept in memory count before the store is asked. */
+static int32_t store_touches(fl_cx *cx, job *j, flamenco_error *err)
+{
+    give_touches_back(j); /* of a first run, when this is the second */
+    for (size_t n = ROWS_PER_STEP; n == ROWS_PER_STEP;) {
+        int32_t rc = make_room(j);
+        if (rc != FLAMENCO_OK)
+            return flamenco_fail(err, rc, "no memory for last-seen times");
+        flamenco_touch *rows = j->touches + j->n_touches;
         n = fl_touches_take(cx->f->touches, 1, rows, ROWS_PER_STEP);
+        j->n_touches += n;
         if (n > 0)
             rc = flamenco_persist_touches(&cx->f->persist, &cx->pub, rows, sizeof(rows[0]), n, err);
         if (rc != FLAMENCO_OK)
-            fl_touches_give_back(cx->f->touches, rows, n);
+            return rc;
     }
-    return rc;
+    return FLAMENCO_OK;
 }
 
 static int32_t time_out_tasks(fl_cx *cx, job *j, int64_t timeout_us, flamenco_error *err)
@@ -146,11 +173,9 @@ static int32_t time_out_workers(fl_cx *cx, job *j, int64_t timeout_us, flamenco_
 static int32_t run_timeouts(fl_cx *cx, fl_step *step, flamenco_error *err)
 {
     job *j = (job *)(void *)step;
-    const fl_config_snapshot *config = fl_config_current(cx->f->config);
-    int64_t task_us = config->ref->task_timeout_ns / 1000, worker_us = config->ref->worker_timeout_ns / 1000;
-    fl_config_unref(config);
+    int64_t task_us = j->owner->task_timeout_us, worker_us = j->owner->worker_timeout_us;
     j->more = 0;
-    int32_t rc = store_touches(cx, err);
+    int32_t rc = store_touches(cx, j, err);
     if (rc == FLAMENCO_OK && task_us > 0)
         rc = time_out_tasks(cx, j, task_us, err);
     if (rc == FLAMENCO_OK && worker_us > 0)
@@ -219,6 +244,9 @@ static void job_done(fl_step *step, int32_t result, const flamenco_error *err)
     job *j = (job *)(void *)step;
     if (result < 0 && result != FLAMENCO_E_CANCELLED)
         fl_warn("periodic", "%s: %s", step->ops->name, err->text);
+    if (result != FLAMENCO_OK)
+        give_touches_back(j);
+    j->n_touches = 0;
     plan(j, j->more && result == FLAMENCO_OK ? 0 : j->then_us);
 }
 
@@ -237,6 +265,8 @@ int32_t fl_periodic_start(struct flamenco *f, fl_periodic **out, flamenco_error 
     periodic->f = f;
     const fl_config_snapshot *config = fl_config_current(f->config);
     int64_t check_us = config->ref->database_check_period_ns / 1000;
+    periodic->task_timeout_us = config->ref->task_timeout_ns / 1000;
+    periodic->worker_timeout_us = config->ref->worker_timeout_ns / 1000;
     fl_config_unref(config);
     const struct {
         int64_t first_us, then_us;
@@ -266,5 +296,7 @@ void fl_periodic_stop(fl_periodic *periodic)
 
 void fl_periodic_destroy(fl_periodic *periodic)
 {
+    for (int i = 0; periodic != NULL && i < JOBS; ++i)
+        free(periodic->jobs[i].touches);
     free(periodic);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An open-addressing table by (what, key). Entries that wait to be stored stand in a list of indexes, too.
+ * touches.c - an open-addressing table by (what, key). See touches.h.
  */
 #include "core/touches.h"
 
@@ -88,26 +88,36 @@ static int rebuild(fl_touches *touches, size_t size, int64_t keep_after_us)
     return 1;
 }
 
-static void note(fl_touches *touches, uint32_t what, int64_t key, int64_t at_us, int64_t store_after_us)
+/* The place of a number, made when there is none. NULL, and counted: no memory for it. */
+static entry *place_for(fl_touches *touches, uint32_t what, int64_t key)
 {
-    pthread_mutex_lock(&touches->lock);
     if (touches->used * 2 >= touches->size && !rebuild(touches, touches->size * 2, INT64_MIN)) {
         if (touches->lost++ % 1000 == 0)
             fl_error("touches", "no memory to keep last-seen times");
-        pthread_mutex_unlock(&touches->lock);
-        return;
+        return NULL;
     }
     entry *e = slot_of(touches->entries, touches->size, what, key);
     if (e->key == 0) {
         *e = (entry){ .key = key, .what = what, .at_us = INT64_MIN, .stored_us = INT64_MIN };
         ++touches->used;
     }
-    if (at_us > e->at_us) {
+    return e;
+}
+
+static void want_stored(fl_touches *touches, entry *e)
+{
+    touches->pending += !e->pending;
+    e->pending = 1;
+}
+
+static void note(fl_touches *touches, uint32_t what, int64_t key, int64_t at_us, int64_t store_after_us)
+{
+    pthread_mutex_lock(&touches->lock);
+    entry *e = place_for(touches, what, key);
+    if (e != NULL && at_us > e->at_us) {
         e->at_us = at_us;
-        if (!e->pending && (e->stored_us == INT64_MIN || at_us - e->stored_us >= store_after_us)) {
-            e->pending = 1;
-            ++touches->pending;
-        }
+        if (e->stored_us == INT64_MIN || at_us - e->stored_us >= store_after_us)
+            want_stored(touches, e);
     }
     pthread_mutex_unlock(&touches->lock);
 }
@@ -152,12 +162,14 @@ void fl_touches_give_back(fl_touches *touches, const flamenco_touch *rows, size_
 {
     pthread_mutex_lock(&touches->lock);
     for (size_t i = 0; i < n; ++i) {
-        entry *e = slot_of(touches->entries, touches->size, rows[i].what, rows[i].key);
-        if (e->key == 0 || e->pending)
-            continue; /* forgotten: it was too old to matter */
+        entry *e =
+            place_for(touches, rows[i].what, rows[i].key); /* it may have been trimmed meanwhile: it seemed stored */
+        if (e == NULL)
+            continue;
+        if (e->at_us < rows[i].at_us)
+            e->at_us = rows[i].at_us;
         e->stored_us = INT64_MIN;
-        e->pending = 1;
-        ++touches->pending;
+        want_stored(touches, e);
     }
     pthread_mutex_unlock(&touches->lock);
 }

@@ -34,7 +34,7 @@ const fl_member fl_members[] = {
       "One word for what the farm does." },
     { "shaman", "flamenco.shaman/1", 0, NULL,
       "Content-addressed storage of the artists' files." },
-    { "last_rendered", "flamenco.last_rendered/1", 0, NULL,
+    { "last_rendered", "flamenco.last_rendered/1", 0, "last-rendered",
       "Small pictures of what was rendered last." },
     { "sleep_scheduler", "flamenco.sleep_scheduler/1", 0, "sleep-scheduler",
       "When workers sleep." },

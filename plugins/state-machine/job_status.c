@@ -116,17 +116,56 @@ static uint32_t follow_up(const flamenco_job *job, uint32_t previous)
     }
 }
 
+static int is_schedulable(uint32_t status)
+{
+    return status == FLAMENCO_JOB_QUEUED || status == FLAMENCO_JOB_ACTIVE;
+}
+
+typedef struct holders {
+    fl_sm *sm;
+    flamenco_cx *cx;
+    flamenco_error *err;
+    uint64_t left; /* active tasks that were not met yet */
+    int32_t rc;
+} holders;
+
+static int32_t wake_holder(void *ctx, const flamenco_task *row)
+{
+    holders *h = ctx;
+    h->rc = fl_sm_wake_worker(h->sm, h->cx, &row->worker_uuid, h->err);
+    return h->rc != FLAMENCO_OK || --h->left == 0;
+}
+
+/* A worker that lost the answer to its question, or its life, asks again while its active task's job is stopped, and waits.
+ * When the job may go on, it is to have that very task. */
+static int32_t wake_holders(fl_sm *sm, flamenco_cx *cx, const flamenco_job *job, flamenco_error *err)
+{
+    holders h = { .sm = sm, .cx = cx, .err = err, .left = job->counts[FLAMENCO_TASK_ACTIVE] };
+    const flamenco_page page = {
+        .struct_size = (uint32_t)sizeof(page),
+        .status_mask = FLAMENCO_BIT(FLAMENCO_TASK_ACTIVE),
+        .updated_after_us = FLAMENCO_TIME_NONE,
+    };
+    if (h.left == 0)
+        return FLAMENCO_OK;
+    int32_t rc = flamenco_persist_tasks_list(&sm->persist, cx, job->key, &page, wake_holder, &h, NULL, err);
+    return rc == FLAMENCO_OK ? h.rc : rc;
+}
+
 /* Saves status and activity, reads the row anew, and wakes who waits for tasks. */
 static int32_t save_status(fl_sm *sm, flamenco_cx *cx, flamenco_job *job, uint32_t to, const char *note,
                            flamenco_str reason, flamenco_error *err)
 {
     flamenco_str activity;
     flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
+    const int goes_on = is_schedulable(to) && !is_schedulable(job->status);
     int32_t rc = make_activity(sm, cx, to, note, reason, &activity, err);
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_job_set_status(&sm->persist, cx, job->key, to, activity, &counts, err);
     if (rc == FLAMENCO_OK)
         rc = fl_sm_wake(sm, cx, &counts, err);
+    if (rc == FLAMENCO_OK && goes_on)
+        rc = wake_holders(sm, cx, job, err);
     return rc == FLAMENCO_OK ? flamenco_persist_job_get_key(&sm->persist, cx, job->key, job, err) : rc;
 }
 

@@ -52,6 +52,8 @@ int32_t fl_sm_emit_job(const fl_sm *sm, flamenco_cx *cx, const flamenco_job *row
                        flamenco_error *err);
 /* Wakes parked requests for a task, if the change behind `counts` made tasks runnable. */
 int32_t fl_sm_wake(const fl_sm *sm, flamenco_cx *cx, const flamenco_job_counts *counts, flamenco_error *err);
+/* Wakes that worker's parked request. */
+int32_t fl_sm_wake_worker(const fl_sm *sm, flamenco_cx *cx, const flamenco_uuid *worker, flamenco_error *err);
 /* Writes a worker as `name (uuid)` into the arena of cx. */
 int32_t fl_sm_worker_text(const fl_sm *sm, flamenco_cx *cx, flamenco_str name, const flamenco_uuid *uuid,
                           flamenco_str *out, flamenco_error *err);

@@ -77,6 +77,16 @@ int32_t fl_sm_wake(const fl_sm *sm, flamenco_cx *cx, const flamenco_job_counts *
     return check_effect(sm->host->wake(cx, &wake), "a wake-up", err);
 }
 
+int32_t fl_sm_wake_worker(const fl_sm *sm, flamenco_cx *cx, const flamenco_uuid *worker, flamenco_error *err)
+{
+    const flamenco_wake wake = {
+        .struct_size = (uint32_t)sizeof(wake),
+        .what = FLAMENCO_WAKE_WORKER,
+        .worker = *worker,
+    };
+    return check_effect(sm->host->wake(cx, &wake), "a wake-up", err);
+}
+
 int32_t fl_sm_worker_text(const fl_sm *sm, flamenco_cx *cx, flamenco_str name, const flamenco_uuid *uuid,
                           flamenco_str *out, flamenco_error *err)
 {

@@ -56,6 +56,18 @@ def test_whatever_makes_a_task_runnable_ends_the_wait(parked_farm, lane, trigger
     farm.put_away(job["id"])
 
 
+def test_task_that_a_worker_holds_ends_its_wait_when_the_job_goes_on(parked_farm, lane):
+    """Its answer got lost, then the job was to be paused: nothing for it until the job goes on."""
+    worker = parked_farm.worker(types=[lane])
+    job = parked_farm.submit([{"type": lane}])
+    task = worker.get_task()
+    parked_farm.set_job_status(job["id"], "pause-requested")
+    with Ask(worker) as ask:
+        parked_farm.set_job_status(job["id"], "requeueing")
+        assert ask.task()["uuid"] == task["uuid"]
+    parked_farm.put_away(job["id"])
+
+
 def test_own_change_of_status_ends_the_wait(parked_farm, lane):
     """A worker that changes its status on another connection is told what it may do."""
     worker = parked_farm.worker(types=[lane])

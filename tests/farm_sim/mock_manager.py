@@ -151,6 +151,7 @@ class MockManager:
         self.connections = set()
         self.connections_made = 0
         self.completions = 0
+        self.asks_while_storing = 0  # a second job is stored only after so many more requests for a task
         self.lose = ()  # numbers of the completions to acknowledge and forget: the soak test has to notice
         self.server = None
         self.port = 0
@@ -263,6 +264,10 @@ class MockManager:
         for key in ("name", "type", "submitter_platform"):
             if key not in body:
                 return 400, {"message": key + " is missing"}
+        if self.jobs and self.asks_while_storing:
+            enough = self.ops().count("ask") + self.asks_while_storing
+            while self.ops().count("ask") < enough:
+                self.lock.wait(0.01)
         job = {"id": str(uuid.uuid4()), "name": body["name"], "status": "queued", "type": body["type"], "number": len(self.jobs)}
         before = []
         for index, (name, task_type, commands, last) in enumerate(author_tasks(body["type"], body["settings"])):

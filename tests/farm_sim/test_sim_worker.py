@@ -81,7 +81,8 @@ def test_restarted_worker_comes_back_with_its_identity(sim, manager):
 def test_409_on_an_update_makes_it_give_the_task_up(sim, manager):
     manager.script("update", None, None, (409, {"code": 409, "message": "reassigned"}))
     assert sim("demo", *ONE_WORKER).returncode == 0
-    assert manager.ops("sim-1")[2:7] == ["ask", "update", "update", "update", "ask"]
+    ops = [op for op in manager.ops("sim-1") if op != "may_i_run"] # that one depends on how slow the machine is
+    assert ops[2:7] == ["ask", "update", "update", "update", "ask"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 500, 503])

@@ -303,6 +303,18 @@ size_t fl_http_listen_fds(fl_http *server, int *fds, size_t cap)
     return 0;
 }
 
+void fl_http_keep_connections(fl_http *server)
+{
+    (void)server;
+}
+
+size_t fl_http_kept(fl_http *server, const int **fds_out)
+{
+    (void)server;
+    *fds_out = NULL;
+    return 0;
+}
+
 void fl_http_drain(fl_http *server)
 {
     (void)server;

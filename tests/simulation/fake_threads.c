@@ -139,6 +139,11 @@ void fl_workpool_submit(fl_workpool *pool, fl_step *step)
     step->ops->done(step, rc, &step->error);
 }
 
+void fl_workpool_cancel(fl_workpool *pool)
+{
+    (void)pool;
+}
+
 void fl_workpool_stop(fl_workpool *pool, int64_t deadline_us)
 {
     (void)deadline_us;

@@ -132,6 +132,12 @@ static bool is_giving_up(const fl_worker *holder)
     return holder->updates.under_way && holder->updates.under_way->kind == FL_UPDATE_FAILED;
 }
 
+/* It asked while the task's completion waited in its queue, and was acknowledged before the answer came. */
+static bool asked_before_the_end(const fl_book_task *task, const fl_worker *w)
+{
+    return task->acked_to == w && w->asked_us <= task->acked_us;
+}
+
 fl_book_task *fl_book_assigned(fl_book *book, fl_worker *w, const char *task_id, const char *job_id)
 {
     fl_book_task *task = fl_book_task_of(book, task_id, job_id);
@@ -139,7 +145,7 @@ fl_book_task *fl_book_assigned(fl_book *book, fl_worker *w, const char *task_id,
         fl_book_violation(book, "task %s was given to %s while %s runs it", task_id, w->name, task->holder->name);
     /* With updates in its queue the worker may run again what it had ended, since the manager does not know that yet.
      * What comes out of the queue then reopens the task ("active"), or gives it to others ("failed"). */
-    if (task->acked && !has_ops(task) && !w->updates.head)
+    if (task->acked && !has_ops(task) && !w->updates.head && !asked_before_the_end(task, w))
         fl_book_violation(book, "task %s was given to %s although its completion was acknowledged", task_id, w->name);
     fl_book_put_down(task);
     task->holder = w;
@@ -156,14 +162,16 @@ void fl_book_put_down(fl_book_task *task)
     task->job->holders--;
 }
 
-void fl_book_updated(fl_book *book, const char *task_id, fl_update_kind kind, int status, int64_t sent_us)
+void fl_book_updated(fl_book *book, const fl_worker *w, const fl_update *u, int status)
 {
-    fl_book_task *task = fl_book_find_task(book, task_id);
+    fl_book_task *task = fl_book_find_task(book, u->task_id);
+    fl_update_kind kind = u->kind;
     bool changes_status = kind == FL_UPDATE_ACTIVE || kind == FL_UPDATE_FAILED || kind == FL_UPDATE_COMPLETED;
     if (status == 409)
         book->reassigned++;
     if (task && changes_status && (status == 0 || status == 204)) {
         task->last_report = (int)kind;
+        task->job->rerun |= kind == FL_UPDATE_ACTIVE && task->completed_once;
         task->completed_once |= kind == FL_UPDATE_COMPLETED;
     }
     /* Also without an answer these may have reached the manager, which takes any status from the task's worker. */
@@ -180,8 +188,10 @@ void fl_book_updated(fl_book *book, const char *task_id, fl_update_kind kind, in
         return;
     const fl_book_job *job = task->job;
     bool perhaps_reopened =
-        job->requeue_ops || task->ops || job->requeue_end_us >= sent_us || task->op_end_us >= sent_us;
+        job->requeue_ops || task->ops || job->requeue_end_us >= u->sent_us || task->op_end_us >= u->sent_us;
     task->acked = !perhaps_reopened;
+    task->acked_to = w;
+    task->acked_us = fl_now_us();
 }
 
 /* ---- disturbances ---- */
@@ -193,6 +203,7 @@ void fl_book_op_begin(fl_book_job *job, fl_book_task *task, bool requeue)
     job->quiet_since_us = 0;
     if (task) {
         task->ops++;
+        task->had_ops = true;
         task->acked = false;
         task->disturbed = true;
         return;
@@ -274,7 +285,10 @@ static void verify_task(fl_book *book, const fl_book_job *job, const json_t *tas
      * when that second run fails, or begins and is abandoned; so does a canceled one whose worker is late. */
     bool failed_again = known && known->completed_once && known->last_report == FL_UPDATE_FAILED;
     bool begun_again = known && known->last_report == FL_UPDATE_ACTIVE && (known->completed_once || job->had_ops);
-    if (strcmp(job_status, "completed") == 0 && strcmp(status, "completed") != 0 && !failed_again && !begun_again)
+    /* Somebody cancels a task of a completed job while another one is run again: nothing follows from that for the job. */
+    bool canceled_beside = known && known->had_ops && job->rerun && strcmp(status, "canceled") == 0;
+    if (strcmp(job_status, "completed") == 0 && strcmp(status, "completed") != 0 && !failed_again && !begun_again &&
+        !canceled_beside)
         fl_book_violation(book, "job %s is completed, but its task %s is %s", job->id, id, status);
     if (strcmp(status, "active") == 0 && !begun_again)
         fl_book_violation(book, "job %s is %s, but its task %s is still active", job->id, job_status, id);

@@ -12,7 +12,10 @@ typedef struct fl_book_task {
     struct fl_book_job *job;
     struct fl_worker *holder; /* the simulated worker that runs it */
     bool acked; /* its completion was acknowledged, and nothing since then may have reopened it */
+    const struct fl_worker *acked_to; /* to whom, and when */
+    int64_t acked_us;
     bool disturbed; /* since the holder got it: the manager may have given it to another one */
+    bool had_ops; /* ever: status changes of this task alone */
     bool completed_once; /* a worker reported so, answered or not */
     int last_report; /* the last fl_update_kind of active, completed and failed; -1 = none */
     bool listed; /* by the manager, in the final check */
@@ -28,6 +31,7 @@ typedef struct fl_book_job {
     unsigned ops, requeue_ops; /* under way */
     unsigned requeues;
     bool had_ops; /* ever */
+    bool rerun; /* a worker began one of its tasks again that had been completed */
     int64_t op_end_us, requeue_end_us; /* of the last one */
     int64_t quiet_since_us; /* since when it looks the same; 0 = it did not at the last look */
     uint32_t holders;
@@ -58,7 +62,8 @@ fl_book_task *fl_book_find_task(const fl_book *book, const char *id);
 /* Returns the task, now held by w. */
 fl_book_task *fl_book_assigned(fl_book *book, struct fl_worker *w, const char *task_id, const char *job_id);
 void fl_book_put_down(fl_book_task *task);
-void fl_book_updated(fl_book *book, const char *task_id, fl_update_kind kind, int status, int64_t sent_us);
+/* An update was answered; status 0 = it was not. */
+void fl_book_updated(fl_book *book, const struct fl_worker *w, const struct fl_update *u, int status);
 
 /* Around each status change of a job (task NULL) or of one task. answered false = perhaps the manager does it yet. */
 void fl_book_op_begin(fl_book_job *job, fl_book_task *task, bool requeue);

@@ -32,6 +32,9 @@ typedef enum fl_update_kind {
     FL_UPDATE_FAILED,
 } fl_update_kind;
 
+struct fl_worker;
+struct fl_update;
+
 /* Every hook may be NULL. */
 typedef struct fl_hooks {
     void *ctx;
@@ -42,8 +45,7 @@ typedef struct fl_hooks {
     void (*on_assigned)(void *ctx, struct fl_worker *w, const char *task_id, const char *job_id);
     void (*on_task_end)(void *ctx, struct fl_worker *w, fl_outcome outcome);
     /* An update was answered, also one that had been queued; status 0 = no answer, it is queued. */
-    void (*on_update)(void *ctx, const char *task_id, const char *job_id, fl_update_kind kind, int status,
-                      int64_t sent_us);
+    void (*on_update)(void *ctx, const struct fl_worker *w, const struct fl_update *u, int status);
     /* Faults to inject; NULL = none. */
     bool (*task_shall_fail)(void *ctx, struct fl_worker *w);
     fl_cut (*choose_cut)(void *ctx, fl_op op, int64_t *after_us);

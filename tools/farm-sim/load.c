@@ -273,14 +273,11 @@ static void on_worker_change(void *ctx, fl_worker *w)
     }
 }
 
-static void on_update(void *ctx, const char *task_id, const char *job_id, fl_update_kind kind, int status,
-                      int64_t sent_us)
+static void on_update(void *ctx, const fl_worker *w, const fl_update *u, int status)
 {
     fl_load *load = ctx;
-    (void)task_id;
-    (void)job_id;
-    (void)sent_us;
-    if (kind == FL_UPDATE_COMPLETED && status == 204)
+    (void)w;
+    if (u->kind == FL_UPDATE_COMPLETED && status == 204)
         load->tasks_done++;
 }
 

@@ -29,7 +29,7 @@ static void tell_mode(fl_worker *w, const fl_update *u, int status)
 {
     const fl_hooks *hooks = &w->farm->hooks;
     if (hooks->on_update)
-        hooks->on_update(hooks->ctx, u->task_id, u->job_id, u->kind, status, u->sent_us);
+        hooks->on_update(hooks->ctx, w, u, status);
 }
 
 /* The Worker looks at its queue every 30 s, counted from its start. */

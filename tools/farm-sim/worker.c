@@ -306,6 +306,7 @@ static void ask(void *ctx)
 {
     fl_worker *w = ctx;
     enter(w, FL_PHASE_ASKING);
+    w->asked_us = fl_now_us();
     fl_request request = { .op = FL_OP_ASK, .lane = FL_LANE_MAIN, .method = "POST", .path = "/api/v3/worker/task" };
     fl_worker_send(w, &request, on_asked);
 }

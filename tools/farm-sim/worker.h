@@ -34,6 +34,7 @@ typedef struct fl_worker {
     char wanted[32]; /* status to go to */
     int64_t flush_phase_us;
     uint64_t tasks_done;
+    int64_t asked_us; /* for a task, last */
     unsigned refusals; /* task requests answered with 409, in a row */
     fl_timer timer; /* the pause of the phase */
     fl_updates updates;

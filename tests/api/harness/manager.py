@@ -56,6 +56,8 @@ def free_port():
 def environment():
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLAMENCO_")}
     env["NO_COLOR"] = "1"
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):  # a first run opens a web browser
+        env.pop(name, None)
     supp = REPO / "tests" / "sanitizers"
 
     def add(name, *options):

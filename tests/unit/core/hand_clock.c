@@ -71,6 +71,14 @@ void hand_clock_await(hand_clock *clock, int64_t until_us)
     pthread_mutex_unlock(&clock->lock);
 }
 
+void hand_clock_await_within(hand_clock *clock, int64_t us)
+{
+    pthread_mutex_lock(&clock->lock);
+    while (clock->interrupted || clock->waits_until_us <= clock->time_us || clock->waits_until_us - clock->time_us > us)
+        pthread_cond_wait(&clock->changed, &clock->lock);
+    pthread_mutex_unlock(&clock->lock);
+}
+
 uint64_t hand_clock_interrupts(hand_clock *clock)
 {
     pthread_mutex_lock(&clock->lock);

@@ -27,6 +27,8 @@ void hand_clock_fini(hand_clock *clock);
 void hand_clock_advance(hand_clock *clock, int64_t us);
 /* Waits until somebody waits on the clock for exactly that time, INT64_MAX = for ever. */
 void hand_clock_await(hand_clock *clock, int64_t until_us);
+/* Waits until somebody waits on the clock for no longer than that. */
+void hand_clock_await_within(hand_clock *clock, int64_t us);
 /* How often interrupt() was called. */
 uint64_t hand_clock_interrupts(hand_clock *clock);
 

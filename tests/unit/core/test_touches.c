@@ -182,15 +182,16 @@ static void trim_forgets_what_was_stored_long_ago(void **state)
     assert_int_equal(rows[0].key, 3);
 }
 
-static void forgotten_time_that_is_given_back_is_no_ghost(void **state)
+static void time_that_is_given_back_after_a_trim_is_not_lost(void **state)
 {
     (void)state;
     note(WORKER, 1, 100);
     assert_int_equal(take(), 1);
-    fl_touches_trim(touches, 1000 * SECOND_US);
+    fl_touches_trim(touches, 1000 * SECOND_US); /* it seemed stored, but then the commit failed */
     fl_touches_give_back(touches, rows, 1);
-    assert_int_equal(fl_touches_get(touches, WORKER, 1), FLAMENCO_TIME_NONE);
-    assert_int_equal(take(), 0);
+    assert_int_equal(fl_touches_get(touches, WORKER, 1), 100);
+    assert_int_equal(take(), 1);
+    assert_int_equal(rows[0].at_us, 100);
 }
 
 static void thousands_are_kept_apart_while_the_table_grows_and_shrinks(void **state)
@@ -271,7 +272,7 @@ int main(void)
         touches_test(waiting_workers_are_stored_every_ten_seconds_alone),
         touches_test(time_out_checker_takes_what_could_wait_longer_too),
         touches_test(trim_forgets_what_was_stored_long_ago),
-        touches_test(forgotten_time_that_is_given_back_is_no_ghost),
+        touches_test(time_that_is_given_back_after_a_trim_is_not_lost),
         touches_test(thousands_are_kept_apart_while_the_table_grows_and_shrinks),
         touches_test(nothing_is_lost_between_threads_that_note_and_one_that_takes),
     };

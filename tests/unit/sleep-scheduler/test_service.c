@@ -57,7 +57,7 @@ static void set(farm *f, uint32_t worker, uint32_t active, const char *days, con
 /* "on|mo tu|09:00|18:00", or "none". */
 static const char *shown(farm *f, uint32_t worker)
 {
-    static char out[128];
+    static char out[256];
     flamenco_error err = FLAMENCO_ERROR_INIT;
     flamenco_sleep_scheduler_ref scheduler = scheduler_of(f);
     uint32_t active = 7;

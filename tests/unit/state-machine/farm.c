@@ -493,8 +493,10 @@ const char *farm_wakes(farm *f)
     for (size_t i = 0; i < f->host.n_records; ++i) {
         const fake_record *r = &f->host.records[i];
         if (r->what == FAKE_WAKE) {
-            assert_int_equal(r->kind, FLAMENCO_WAKE_TASKS);
-            add(&len, "; ", "%lld %s", (long long)r->key, r->text[0] != '\0' ? r->text : "*");
+            if (r->kind == FLAMENCO_WAKE_WORKER)
+                add(&len, "; ", "worker");
+            else
+                add(&len, "; ", "%lld %s", (long long)r->key, r->text[0] != '\0' ? r->text : "*");
         }
     }
     return story;

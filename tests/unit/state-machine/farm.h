@@ -92,7 +92,7 @@ const char *farm_job_status(farm *f, uint32_t job);
 const char *farm_story(farm *f);
 /* The log lines since then, separated by newlines. */
 const char *farm_log(farm *f);
-/* The wake-ups since then: "3 blender; 1 *". */
+/* The wake-ups since then: "3 blender; 1 *"; "worker" for that of one. */
 const char *farm_wakes(farm *f);
 void farm_forget(farm *f);
 

@@ -194,6 +194,10 @@ static void a_job_that_may_run_again_wakes_parked_workers(void **state)
         { FLAMENCO_JOB_PAUSED, FLAMENCO_JOB_QUEUED, "Q,Q,Q", "blender,ffmpeg,blender", "3 *" },
         { FLAMENCO_JOB_CANCELED, FLAMENCO_JOB_ACTIVE, "Q,X", "ffmpeg", "1 ffmpeg" },
         { FLAMENCO_JOB_QUEUED, FLAMENCO_JOB_ACTIVE, "Q,Q", "blender", "" },
+        { FLAMENCO_JOB_QUEUED, FLAMENCO_JOB_ACTIVE, "A,Q", "blender", "" },
+        /* Who holds a task of it may wait for just that one. */
+        { FLAMENCO_JOB_PAUSE_REQUESTED, FLAMENCO_JOB_ACTIVE, "A,Q,A", "blender", "1 blender; worker; worker" },
+        { FLAMENCO_JOB_PAUSE_REQUESTED, FLAMENCO_JOB_REQUEUEING, "A,P", "blender", "1 blender; worker" },
         { FLAMENCO_JOB_ACTIVE, FLAMENCO_JOB_PAUSE_REQUESTED, "A,Q", "blender", "" },
         { FLAMENCO_JOB_ACTIVE, FLAMENCO_JOB_CANCEL_REQUESTED, "A,Q", "blender", "" },
     };

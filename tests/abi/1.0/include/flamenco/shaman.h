@@ -24,7 +24,7 @@ typedef struct flamenco_shaman_file {
     uint32_t struct_size;
     uint32_t status; /* FLAMENCO_SHAMAN_*, filled by requirements */
     uint64_t size_bytes;
-    flamenco_str sha;  /* as sent by the client, untrusted */
+    flamenco_str sha; /* as sent by the client, untrusted */
     flamenco_str path; /* the same */
 } flamenco_shaman_file;
 
@@ -34,7 +34,7 @@ typedef struct flamenco_shaman_garbage {
     uint32_t reserved;
     uint64_t size_bytes;
     int64_t modified_us;
-    flamenco_str path;   /* below the storage */
+    flamenco_str path; /* below the storage */
     flamenco_str reason; /* for people */
 } flamenco_shaman_garbage;
 
@@ -55,15 +55,16 @@ typedef struct flamenco_shaman {
     /* An upload: begin, write as often as needed, then end (stored durably when it returns 0) or abort. EXISTS: the blob is
      * stored already. end: INVALID size or checksum differ; FULL, IO. end and abort free *upload. original_name: for the
      * log. [worker] */
-    int32_t (*upload_begin)(void *self, flamenco_cx *cx, flamenco_str sha, uint64_t size_bytes, flamenco_str original_name,
-                            flamenco_shaman_upload **out, flamenco_error *err);
-    int32_t (*upload_write)(void *self, flamenco_shaman_upload *upload, const void *data, uint64_t len, flamenco_error *err);
+    int32_t (*upload_begin)(void *self, flamenco_cx *cx, flamenco_str sha, uint64_t size_bytes,
+                            flamenco_str original_name, flamenco_shaman_upload **out, flamenco_error *err);
+    int32_t (*upload_write)(void *self, flamenco_shaman_upload *upload, const void *data, uint64_t len,
+                            flamenco_error *err);
     int32_t (*upload_end)(void *self, flamenco_shaman_upload *upload, flamenco_error *err);
     void (*upload_abort)(void *self, flamenco_shaman_upload *upload);
     /* Makes a checkout; *path_out is the name that it got, in the arena of cx. INVALID: a bad path; NOT_FOUND: a blob is
      * missing; EXISTS: no unused name. [worker] */
-    int32_t (*checkout)(void *self, flamenco_cx *cx, flamenco_str wanted_path, const flamenco_shaman_file *files, uint64_t n,
-                        flamenco_str *path_out, flamenco_error *err);
+    int32_t (*checkout)(void *self, flamenco_cx *cx, flamenco_str wanted_path, const flamenco_shaman_file *files,
+                        uint64_t n, flamenco_str *path_out, flamenco_error *err);
     /* Removes a checkout; one that is missing is a success. [worker] */
     int32_t (*erase_checkout)(void *self, flamenco_cx *cx, flamenco_str checkout_id, flamenco_error *err);
 
