@@ -353,7 +353,7 @@ int fl_engine_serve(fl_engine *engine, fl_frame *frame)
         return -1;
     fl_cached_script *script = find_script(engine, order.script);
     begin_order(engine, &order);
-    int tries = compiles && script->frozen_text != NULL && !script->large;
+    int tries = compiles && engine->frozen.ctx != NULL && script->frozen_text != NULL && !script->large;
     if (!tries || !fl_frozen_compile(engine, script, &job)) {
         int ok = serve_alone(engine, &order, script->text, compiles ? &job : NULL, name);
         if (tries && ok && engine->tasks <= FL_FROZEN_TASKS)
@@ -362,5 +362,7 @@ int fl_engine_serve(fl_engine *engine, fl_frame *frame)
     script->large = engine->tasks > FL_FROZEN_TASKS;
     end_order(engine);
     tidy(engine);
+    if (compiles && script->frozen_text != NULL)
+        fl_frozen_prepare(engine);
     return 0;
 }

@@ -121,7 +121,9 @@ void fl_engine_report(fl_engine *engine, JSValueRef exception, uint32_t kind);
 
 /* The script, FL_STRICT in front, as a function for the frozen context; NULL: it is not for that. */
 JSStringRef fl_frozen_wrap(flamenco_str script);
-/* Compiles in the frozen context. Returns 1: the answer is on its way but for its end; 0: nothing of it was sent, it has to run
+/* Makes the frozen context, unless it is there or cannot be: some 10 ms, so this is done while nobody waits. */
+void fl_frozen_prepare(fl_engine *engine);
+/* Compiles in the frozen context, which must be there. Returns 1: the answer is on its way but for its end; 0: nothing of it was sent, it has to run
  * in a context of its own. */
 int fl_frozen_compile(fl_engine *engine, fl_cached_script *script, const fl_compile_args *job);
 /* The job ran again in a context of its own, and worked: the script is not for the frozen context. */

@@ -110,15 +110,14 @@ static void drop_context(fl_engine *engine)
     fl_engine_free_context(&engine->frozen);
 }
 
-/* Returns 0, or -1: there is none. */
-static int find_context(fl_engine *engine)
+void fl_frozen_prepare(fl_engine *engine)
 {
-    if (engine->frozen.ctx != NULL && ++engine->frozen_uses <= USES_MOST)
-        return 0;
+    if (!engine->freezes || (engine->frozen.ctx != NULL && engine->frozen_uses < USES_MOST))
+        return;
     drop_context(engine);
-    engine->frozen_uses = 1;
+    engine->frozen_uses = 0;
     if (fl_engine_make_context(engine, &engine->frozen) != 0)
-        return -1;
+        return;
     engine->current = engine->frozen;
     JSValueRef exception = NULL;
     JSValueRef key = fl_jstext_value(engine->frozen.ctx, flamenco_text(""));
@@ -127,11 +126,10 @@ static int find_context(fl_engine *engine)
         fl_engine_call(engine, FL_OP_FREEZE, 0, NULL, &exception);
     engine->current = (fl_context){ NULL, NULL };
     if (exception == NULL)
-        return 0;
+        return;
     /* This engine has something that cannot be frozen: without it then. */
     fl_engine_free_context(&engine->frozen);
     engine->freezes = 0;
-    return -1;
 }
 
 /* Returns 0, or -1: the script is no program, though it may be the inside of a function. */
@@ -167,7 +165,8 @@ static int run(fl_engine *engine, const fl_cached_script *script, const fl_compi
 
 int fl_frozen_compile(fl_engine *engine, fl_cached_script *script, const fl_compile_args *job)
 {
-    if (!engine->freezes || find_context(engine) != 0 || find_main(engine, script) != 0)
+    engine->frozen_uses++;
+    if (find_main(engine, script) != 0)
         return 0;
     size_t before = engine->channel->out.len;
     JSValueRef exception = NULL;
