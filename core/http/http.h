@@ -257,7 +257,7 @@ void fl_http_ws_unref(fl_http_ws *ws); /* accepts NULL */
 
 /* ---- Helpers without state ------------------------------------------------------------------------------------- */
 
-/* Compresses (zlib level 1). Returns a new buffer, or NULL when memory is exhausted or the result is not smaller. Takes
+/* Compresses (libdeflate level 1). Returns a new buffer, or NULL when memory is exhausted or the result is not smaller. Takes
  * time: not on a loop thread. */
 flamenco_buf *fl_http_gzip(const flamenco_buf *plain);
 

@@ -22,6 +22,7 @@
 #define FL_TASK_OWN_COLUMNS \
     "t.id,t.job,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched,t.steps_total,t.steps_done,t.name," \
     "t.type,t.activity"
+#define FL_TASK_OWN_COLUMNS_COUNT 14
 /* What stands around the task table; the task comes first. */
 #define FL_TASK_JOINS \
     " CROSS JOIN job j ON j.id=t.job CROSS JOIN job_hot h ON h.id=t.job LEFT JOIN worker w ON w.id=t.worker"
@@ -98,6 +99,7 @@
                    "updated,touched,name,activity) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")        \
     X(TASK_COLD_INSERT, "INSERT INTO task_cold(id,commands) VALUES(?1,?2)")                                            \
     X(DEP_INSERT, "INSERT INTO dep(needs,task) VALUES(?1,?2)")                                                         \
+    X(WORKER_SHOWN, "SELECT uuid,deleted,name,address FROM worker WHERE id=?1")                                        \
     X(TASK_GET, "SELECT " FL_TASK_COLUMNS ",c.commands FROM task t INDEXED BY task_uuid" FL_TASK_JOINS FL_TASK_COLD    \
                 " WHERE t.uuid=?1 AND h.hidden=0")                                                                     \
     X(TASK_GET_KEY, "SELECT " FL_TASK_COLUMNS ",c.commands FROM task t" FL_TASK_JOINS FL_TASK_COLD                     \
