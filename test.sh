@@ -17,7 +17,9 @@ Installs the Debian packages that are missing and runs every test, or the parts 
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
   schema                a minute of schemathesis, which calls every operation with valid and broken input
+  fuzz                  the fuzz targets, a minute each
   plugin script         examples/plugin, built against an installation and loaded; run.sh itself
+  web                   pages in a real browser
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
 
@@ -28,7 +30,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm schema plugin script asan tsan tidy)
+all_parts=(shell format unit api farm web schema plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -39,7 +41,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | schema | plugin | script | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | web | schema | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -114,11 +116,12 @@ meson_tests()
     count $counts
 }
 
-# black_box FOLDER: pytest, with the programs built in FOLDER.
+# black_box FOLDER SUITE...: pytest, with the programs built in FOLDER.
 black_box()
 {
     local folder=$1 suite counts report="$scratch/pytest.xml"
-    for suite in tests/api tests/faults tests/farm_sim; do
+    shift
+    for suite in "$@"; do
         rm -f "$report"
         FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" "$suite"
         counts=$(python3 tools/setup/count_results.py junit "$report")
@@ -197,7 +200,8 @@ prepare()
     local name=$1 folder="$root/build-$1"
     shift
     configure "$folder" "$@" || return 1
-    build "$folder"
+    build "$folder" || return 1
+    link_swagger_ui "$folder"
 }
 
 build_test()
@@ -265,7 +269,13 @@ run_unit()
 run_api()
 {
     build_test || return 1
-    black_box "$root/build-test"
+    black_box "$root/build-test" tests/api tests/faults tests/farm_sim
+}
+
+run_web()
+{
+    build_test || return 1
+    black_box "$root/build-test" tests/web
 }
 
 run_farm()
@@ -292,6 +302,16 @@ run_schema()
     with_lock python_packages "$root/build-schemathesis" tests/schema/requirements.txt || return 1
     check "every reply is as the OpenAPI document says" tests/schema/run --build "$root/build-test" \
         --schemathesis "$root/build-schemathesis/bin/schemathesis"
+}
+
+# The targets have a build of their own, with clang.
+run_fuzz()
+{
+    with_lock tests/fuzz/run 60 >"$scratch/fuzz.out" 2>&1
+    local code=$?
+    cat "$scratch/fuzz.out"
+    count "$(grep -c '^ok ' "$scratch/fuzz.out")" "$(grep -c '^FAILED ' "$scratch/fuzz.out")"
+    return "$code"
 }
 
 run_plugin()
@@ -321,7 +341,7 @@ run_asan()
     local -x UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     local -x LSAN_OPTIONS="suppressions=$root/tests/sanitizers/lsan.supp:print_suppressions=0"
     meson_tests "$root/build-asan" --no-suite bench --no-suite abi -t 5
-    black_box "$root/build-asan"
+    black_box "$root/build-asan" tests/api tests/faults tests/farm_sim
     farm_runs "$root/build-asan" "address sanitizer" "--frame-time 50ms --time-scale 0.05" "--tasks 1000" \
         "--duration 20s --disturb-rate 4 --cut-rate 0.02"
 }
@@ -350,7 +370,7 @@ run_coverage()
     build_coverage || return 1
     find "$root/build-coverage" -name '*.gcda' -delete
     meson_tests "$root/build-coverage" --no-suite bench --no-suite abi -t 2
-    black_box "$root/build-coverage"
+    black_box "$root/build-coverage" tests/api tests/faults tests/farm_sim
     farm_runs "$root/build-coverage" "coverage build" "--frame-time 50ms --time-scale 0.05" "--tasks 1000" \
         "--duration 20s --disturb-rate 4 --cut-rate 0.02"
     gcovr --root "$root" --filter core/ --filter plugins/ --gcov-ignore-parse-errors --print-summary \
@@ -361,6 +381,7 @@ run_coverage()
 
 if ((install)); then
     install_packages run test || exit 1
+    fetch_swagger_ui # without it, the part `web` fails
 fi
 for name in "${parts[@]}"; do
     part "$name"

@@ -16,12 +16,13 @@ JSON = "application/json"
 NO_VALUE = {"type": "string", "enum": [""]}  # the text of an enumeration's NONE
 DEFAULT_BODY_LIMIT = 16 * 1024 * 1024
 CLASSES = ("none", "read", "write", "steps", "work")
+LANES = ("", "configuration", "check")
 SCHEMA_KEYS = {"type", "format", "description", "enum", "default", "minimum", "maximum", "items", "properties", "required",
                "additionalProperties", "nullable", "allOf", "anyOf", "$ref", "x-flamenco-always", "x-flamenco-omit-empty",
                "x-flamenco-raw", "x-flamenco-always-fields"}
 OPERATION_KEYS = {"operationId", "tags", "summary", "description", "parameters", "requestBody", "responses", "security",
                   "x-flamenco-class", "x-flamenco-prepare", "x-flamenco-finish", "x-flamenco-body-limit",
-                  "x-flamenco-unvalidated", "x-flamenco-worker"}
+                  "x-flamenco-unvalidated", "x-flamenco-worker", "x-flamenco-lane"}
 
 
 class DocumentError(Exception):
@@ -297,6 +298,9 @@ class Model:
         op.klass = node["x-flamenco-class"]
         if op.klass not in CLASSES:
             raise DocumentError(f"{op.id}: class {op.klass}")
+        op.lane = node.get("x-flamenco-lane", "")
+        if op.lane not in LANES or (op.lane and op.klass != "work"):
+            raise DocumentError(f"{op.id}: lane {op.lane}")
         op.prepare = bool(node.get("x-flamenco-prepare"))
         op.finish = bool(node.get("x-flamenco-finish"))
         op.body_limit = node.get("x-flamenco-body-limit", DEFAULT_BODY_LIMIT)

@@ -318,9 +318,23 @@ static void take_call(fl_call *call)
     enter(l, (flamenco_str){ last_id, id.len });
 }
 
+/* Each one begins with a slash. */
+static int are_topics(flamenco_str topics)
+{
+    int at_start = 1;
+    for (uint64_t i = 0; i < topics.len; ++i) {
+        char c = topics.ptr[i];
+        if (at_start && c != ' ' && c != '/')
+            return 0;
+        at_start = c == ',' || (at_start && c == ' ');
+    }
+    return !at_start;
+}
+
 int32_t fl_stream_events(fl_call *call, const api_stream_events_in *in)
 {
-    (void)in;
+    if (in->has_topics && !are_topics(in->topics))
+        return fl_call_refuse(call, 400, "topics: texts like /jobs,/workers are wanted, separated by commas");
     call->take = take_call;
     return FLAMENCO_OK;
 }

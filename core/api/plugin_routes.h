@@ -27,6 +27,9 @@ typedef struct fl_plugin_outcome {
     uint32_t later; /* 1: the reply comes later; fl_plugin_later_returned is to be called */
 } fl_plugin_outcome;
 
+/* The methods that plugins offer at a path, "OPTIONS, GET"; NULL: none serves it, or no memory. [any] */
+const char *fl_plugin_routes_allow(const struct flamenco *f, flamenco_str path, fl_arena *arena);
+
 /* Lets the plugin answer. Returns 0 with the reply filled or *outcome set, or an error. `later` is filled when it is wanted.
  * [worker] */
 int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http,

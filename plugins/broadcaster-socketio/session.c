@@ -146,7 +146,7 @@ char *session_take_body(session *s, uint64_t *len_out)
     size_t len = 0;
     char *body = malloc((size_t)s->queued_bytes + 16u * (s->queued + 1u));
     for (uint32_t i = 0; i < s->queued; ++i) {
-        flamenco_str text = host->buf_text(s->queue[i]);
+        flamenco_str text = host->buf_bytes(s->queue[i]);
         if (body != NULL && s->revision == 3)
             len += (size_t)sprintf(body + len, "%llu:", (unsigned long long)socketio_utf16_length(text));
         else if (body != NULL && i > 0)
@@ -165,7 +165,7 @@ char *session_take_body(session *s, uint64_t *len_out)
 /* Keeps a packet for the next poll. Returns 0 when too much waits, or memory is exhausted. */
 static int keep_packet(session *s, flamenco_buf *packet)
 {
-    uint64_t len = s->hub->host->buf_text(packet).len;
+    uint64_t len = s->hub->host->buf_bytes(packet).len;
     if (s->queued >= QUEUED_AT_MOST || (s->queued > 0 && s->queued_bytes + len > QUEUED_BYTES))
         return 0;
     if (s->queued == s->queue_cap) {
