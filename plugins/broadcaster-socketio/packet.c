@@ -229,9 +229,24 @@ static uint64_t bytes_of_units(flamenco_str text, uint64_t units)
     return units > 0 ? UINT64_MAX : at;
 }
 
+/* The other form of revision 3, which python-engineio 3 sends: a zero byte for text, digits as bytes 0 to 9, a byte 255. */
+static int next_in_binary(flamenco_str *body, flamenco_str *packet_out)
+{
+    uint64_t bytes = 0, at = 1;
+    for (; at < body->len && at < 10 && (unsigned char)body->ptr[at] <= 9; ++at)
+        bytes = bytes * 10 + (unsigned char)body->ptr[at];
+    if (at == 1 || at == body->len || (unsigned char)body->ptr[at] != 0xFFu || bytes > body->len - at - 1)
+        return -1;
+    *packet_out = (flamenco_str){ body->ptr + at + 1, bytes };
+    *body = rest(*body, at + 1 + bytes);
+    return 1;
+}
+
 static int next_of_revision_3(flamenco_str *body, flamenco_str *packet_out)
 {
     uint64_t units = 0, at = 0;
+    if (body->ptr[0] == '\0')
+        return next_in_binary(body, packet_out);
     for (; at < body->len && at < 9 && body->ptr[at] >= '0' && body->ptr[at] <= '9'; ++at)
         units = units * 10 + (uint64_t)(body->ptr[at] - '0');
     if (at == 0 || at == body->len || body->ptr[at] != ':')

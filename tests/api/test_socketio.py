@@ -359,6 +359,16 @@ def test_polling(live, eio):
     assert len(polling.get()) >= 1
 
 
+def test_binary_form_of_payloads(live):
+    polling = Polling(live, 3)
+    packets = ["2", '420["/subscription",{"op":"subscribe","type":"allJobs"}]']
+    body = b"".join(b"\0" + bytes(int(d) for d in str(len(p))) + b"\xff" + p.encode() for p in packets)
+    assert requests.post(polling.url, data=body, timeout=60).text == "ok"
+    assert polling.get() == ["3", '430["ok"]']
+    for bad in (b"\0\xff2", b"\0\x05\xff2", b"\1\1\xff2", b"\0"):
+        assert requests.post(Polling(live, 3).url, data=bad, timeout=60).status_code == 400
+
+
 @pytest.mark.parametrize("eio", [3, 4])
 def test_polling_waits_for_an_event(live, eio):
     from harness.http import Background
