@@ -155,6 +155,8 @@ struct fl_loop {
     fl_link conns, pending, held;
     fl_link dirty; /* WebSockets with messages to write */
     fl_link streams, busy_streams; /* busy: with something to do */
+    fl_link paced; /* those that let messages gather until: */
+    int64_t paced_until_us;
     fl_link stalled; /* those that something else writes to just now */
     uint64_t next_serial;
 

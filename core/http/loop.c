@@ -250,7 +250,10 @@ void *fl_loop_main(void *arg)
     if (atomic_load(&http->phase) < FL_PHASE_DRAIN)
         begin_listening(loop);
     while (!is_finished(loop)) {
-        int64_t left_us = loop->next_tick_us - fl_http_now_us();
+        int64_t until_us = loop->next_tick_us;
+        if (!fl_link_is_alone(&loop->paced) && loop->paced_until_us < until_us)
+            until_us = loop->paced_until_us;
+        int64_t left_us = until_us - fl_http_now_us();
         int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);
         /* -1 is EINTR, which cannot come with all signals blocked, and does no harm. */
         h2o_evloop_run(loop->evloop, wait_ms);
@@ -278,6 +281,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->held);
     fl_link_init(&loop->dirty);
     fl_link_init(&loop->stalled);
+    fl_link_init(&loop->paced);
     fl_link_init(&loop->streams);
     fl_link_init(&loop->busy_streams);
     return FLAMENCO_OK;

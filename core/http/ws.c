@@ -12,6 +12,9 @@
 #define CODE_NONE_GIVEN 1005
 #define CODE_BROKEN 1006
 #define MESSAGES_AT_ONCE 64u /* in one write: two pieces each, far below IOV_MAX */
+/* What comes sooner than this behind a write waits until so long after it, to be written together: under load a write is for
+ * many messages, and pages do not take the farm's processors. The first message after a pause goes out at once. */
+#define PACE_US 10000
 #define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
 /* Messages that are being written. */
 typedef struct ws_batch {
@@ -33,7 +36,9 @@ struct fl_http_ws {
     int closing; /* [loop] */
     int64_t closing_since_us; /* [loop] since closing is wanted; 0: it is not */
     int64_t spoke_us;
-    fl_link dirty; /* [loop] in loop->dirty or loop->stalled */
+    fl_link dirty; /* [loop] in loop->dirty, loop->paced or loop->stalled */
+    int64_t wrote_us; /* [loop] */
+    int muted; /* [loop] `posted` is set so that nobody wakes the loop before the pause is over */
     ws_batch *batch; /* [loop] NULL: nothing is being written here */
 
     fl_outq out; /* its lock is that of the members below, too */
@@ -183,6 +188,7 @@ static void write_batch(fl_http_ws *ws)
     }
     pthread_mutex_unlock(&ws->out.lock);
     ws->batch = batch;
+    ws->wrote_us = fl_http_now_us();
     h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
 }
 
@@ -220,6 +226,39 @@ static void cut_slow(fl_http_ws *ws)
     drop(ws);
 }
 
+/* Lets more messages gather. Returns 0 when it is time to write. */
+static int pace(fl_http_ws *ws, const ws_wish *wish)
+{
+    fl_loop *loop = ws->loop;
+    int64_t due_us = ws->wrote_us + PACE_US;
+    if (ws->wrote_us == 0 || wish->close_asked || wish->count >= MESSAGES_AT_ONCE || fl_http_now_us() >= due_us)
+        return 0;
+    if (fl_link_is_alone(&loop->paced))
+        loop->paced_until_us = due_us;
+    fl_link_add(&loop->paced, &ws->dirty);
+    pthread_mutex_lock(&ws->out.lock);
+    ws->muted = !ws->posted;
+    ws->posted = 1;
+    pthread_mutex_unlock(&ws->out.lock);
+    return 1;
+}
+
+/* The pause is over, for all of them at once. */
+static void end_pace(fl_loop *loop)
+{
+    while (!fl_link_is_alone(&loop->paced)) {
+        fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, loop->paced.next);
+        ws->wrote_us = 0;
+        if (ws->muted) {
+            pthread_mutex_lock(&ws->out.lock);
+            ws->posted = 0;
+            pthread_mutex_unlock(&ws->out.lock);
+        }
+        ws->muted = 0;
+        mark_dirty(ws);
+    }
+}
+
 /* Writes what can be written now. ws may be freed by this. */
 static void flush_one(fl_http_ws *ws)
 {
@@ -251,9 +290,10 @@ static void flush_one(fl_http_ws *ws)
         if (wish.count > 0 || (wish.close_asked && !ws->closing))
             fl_link_add(&ws->loop->stalled, &ws->dirty);
         h2o_websocket_proceed(ws->h2o);
-    } else if (wish.count > 0 && !ws->closing && !wslay_event_get_close_received(ws->h2o->ws_ctx))
-        write_batch(ws);
-    else
+    } else if (wish.count > 0 && !ws->closing && !wslay_event_get_close_received(ws->h2o->ws_ctx)) {
+        if (!pace(ws, &wish))
+            write_batch(ws);
+    } else
         h2o_websocket_proceed(ws->h2o);
 }
 
@@ -272,6 +312,8 @@ int fl_ws_flush(fl_loop *loop)
 void fl_ws_retry(fl_loop *loop)
 {
     fl_link *at = loop->stalled.next;
+    if (!fl_link_is_alone(&loop->paced) && fl_http_now_us() >= loop->paced_until_us)
+        end_pace(loop);
     while (at != &loop->stalled) {
         fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, at);
         at = at->next;
