@@ -26,7 +26,7 @@
 typedef struct listener {
     struct listener *prev, *next;
     fl_event_streams *streams;
-    fl_http_stream *http;
+    fl_http_feed *http;
     int entered; /* in the list */
     int gone; /* closed before it was entered */
     size_t n_topics; /* 0: all */
@@ -111,7 +111,7 @@ static void send_all(fl_event_streams *streams, const flamenco_event *event)
             fl_error("events", "no memory for an event");
             return;
         }
-        (void)fl_http_stream_send(l->http, text); /* who is too slow is cut off, and on_close comes */
+        (void)fl_http_feed_send(l->http, text); /* who is too slow is cut off, and on_close comes */
     }
     fl_shared_unref(text);
 }
@@ -166,12 +166,12 @@ void fl_event_streams_destroy(fl_event_streams *streams)
 
 static void free_listener(listener *l)
 {
-    fl_http_stream_unref(l->http);
+    fl_http_feed_unref(l->http);
     free(l);
 }
 
 /* [loop] */
-static void on_close(void *ctx, fl_http_stream *http)
+static void on_close(void *ctx, fl_http_feed *http)
 {
     listener *l = ctx;
     fl_event_streams *streams = l->streams;
@@ -257,13 +257,13 @@ static void enter(listener *l, flamenco_str last_id)
     fl_event_streams *streams = l->streams;
     fl_buf out = { 0 };
     pthread_mutex_lock(&streams->lock);
-    (void)fl_http_stream_send(l->http, streams->hello);
+    (void)fl_http_feed_send(l->http, streams->hello);
     if (last_id.len > 0)
         write_missed(streams, l, last_id, &out);
     if (out.len > 0 || out.failed) {
         flamenco_buf *missed = fl_shared_take(&out);
-        if (missed == NULL || fl_http_stream_send(l->http, missed) != FLAMENCO_OK)
-            fl_http_stream_end(l->http); /* it comes back and asks again */
+        if (missed == NULL || fl_http_feed_send(l->http, missed) != FLAMENCO_OK)
+            fl_http_feed_end(l->http); /* it comes back and asks again */
         fl_shared_unref(missed);
     }
     int gone = l->gone;
@@ -300,15 +300,15 @@ static void take_call(fl_call *call)
     size_t n = fl_send_cors(f, call->http, headers);
     headers[n++] = (fl_http_header){ FL_STR("cache-control"), FL_STR("no-store") };
     fl_shared_ref(f->event_streams->keep_alive);
-    fl_http_stream_config config = { .status = 200,
-                                     .content_type = FL_STR("text/event-stream"),
-                                     .headers = headers,
-                                     .n_headers = n,
-                                     .idle = f->event_streams->keep_alive,
-                                     .idle_us = KEEP_ALIVE_US,
-                                     .on_close = on_close,
-                                     .ctx = l };
-    if (fl_http_stream_begin(call->http, &config, &l->http, &err) != FLAMENCO_OK) {
+    fl_http_feed_config config = { .status = 200,
+                                   .content_type = FL_STR("text/event-stream"),
+                                   .headers = headers,
+                                   .n_headers = n,
+                                   .idle = f->event_streams->keep_alive,
+                                   .idle_us = KEEP_ALIVE_US,
+                                   .on_close = on_close,
+                                   .ctx = l };
+    if (fl_http_feed_begin(call->http, &config, &l->http, &err) != FLAMENCO_OK) {
         fl_error("events", "%s", err.text);
         fl_shared_unref(config.idle);
         free(l);

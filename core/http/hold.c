@@ -56,8 +56,8 @@ static void report_gone(fl_http_request *request)
 {
     const fl_http_config *config = &request->loop->http->config;
     unlist(request);
-    if (request->stream != NULL) {
-        fl_stream_gone(request->stream);
+    if (request->feed != NULL) {
+        fl_feed_gone(request->feed);
         return;
     }
     /* Ended meanwhile by another thread: its message is on the way. */

@@ -130,7 +130,7 @@ struct fl_http_request {
     /* The answer. */
     fl_http_reply reply;
     struct fl_http_ws *ws; /* upgrade */
-    struct fl_http_stream *stream; /* a reply without end */
+    struct fl_http_feed *feed; /* a reply without end */
     h2o_generator_t generator;
     uint64_t sent;
     struct fl_http_request *next_file; /* queue of the file threads */
@@ -154,7 +154,7 @@ struct fl_loop {
     int64_t retry_accept_us, log_accept_us, next_tick_us;
     fl_link conns, pending, held;
     fl_link dirty; /* WebSockets with messages to write */
-    fl_link streams, busy_streams; /* busy: with something to do */
+    fl_link feeds, busy_feeds; /* busy: with something to do */
     fl_link paced; /* those that let messages gather until: */
     int64_t paced_until_us;
     fl_link stalled; /* those that something else writes to just now */
@@ -274,12 +274,12 @@ void fl_ws_close_all(fl_loop *loop, uint32_t code);
 void fl_ws_tick(struct fl_http_ws *ws, int64_t now_us);
 void fl_ws_forget_conn(struct fl_http_ws *ws);
 
-/* stream.c [loop] */
-int fl_stream_flush(fl_loop *loop); /* returns whether there was anything to write */
-void fl_stream_end_all(fl_loop *loop);
-void fl_stream_tick(fl_loop *loop, int64_t now_us);
-void fl_stream_gone(struct fl_http_stream *stream); /* the other end was found closed */
-void fl_stream_disposed(struct fl_http_stream *stream); /* h2o let go of the request */
+/* feed.c [loop] */
+int fl_feed_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_feed_end_all(fl_loop *loop);
+void fl_feed_tick(fl_loop *loop, int64_t now_us);
+void fl_feed_gone(struct fl_http_feed *feed); /* the other end was found closed */
+void fl_feed_disposed(struct fl_http_feed *feed); /* h2o let go of the request */
 
 /* answer.c [loop] */
 void fl_answer_add_headers(fl_http_request *request);

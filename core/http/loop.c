@@ -63,7 +63,7 @@ static int empty_inbox(fl_loop *loop)
         loop->first = loop->last = NULL;
         pthread_mutex_unlock(&loop->lock);
         /* Writing to WebSockets may call back, and callbacks may post. */
-        if (msg == NULL && !(fl_ws_flush(loop) | fl_stream_flush(loop)))
+        if (msg == NULL && !(fl_ws_flush(loop) | fl_feed_flush(loop)))
             return any;
         any = 1;
         while (msg != NULL) {
@@ -138,7 +138,7 @@ static void enter_phase(fl_loop *loop, int phase)
     }
     if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP) {
         fl_ws_close_all(loop, 1001);
-        fl_stream_end_all(loop);
+        fl_feed_end_all(loop);
     }
     if (phase >= FL_PHASE_CUT) {
         log_pending(loop);
@@ -162,7 +162,7 @@ static int after_run(fl_loop *loop)
         loop->next_tick_us = now + loop->http->tick_us;
         fl_watchdog_tick(loop, now);
         fl_hold_check(loop);
-        fl_stream_tick(loop, now);
+        fl_feed_tick(loop, now);
         if (loop->phase >= FL_PHASE_DRAIN && !atomic_load(&loop->http->keeps))
             fl_watchdog_close_idle(loop);
     }
@@ -282,8 +282,8 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->dirty);
     fl_link_init(&loop->stalled);
     fl_link_init(&loop->paced);
-    fl_link_init(&loop->streams);
-    fl_link_init(&loop->busy_streams);
+    fl_link_init(&loop->feeds);
+    fl_link_init(&loop->busy_feeds);
     return FLAMENCO_OK;
 }
 

@@ -417,8 +417,8 @@ const char *fl_http_reason(int32_t status)
     return "";
 }
 
-int32_t fl_http_stream_begin(fl_http_request *request, const fl_http_stream_config *config, fl_http_stream **out,
-                             flamenco_error *err)
+int32_t fl_http_feed_begin(fl_http_request *request, const fl_http_feed_config *config, fl_http_feed **out,
+                           flamenco_error *err)
 {
     (void)request;
     (void)config;
@@ -426,19 +426,19 @@ int32_t fl_http_stream_begin(fl_http_request *request, const fl_http_stream_conf
     return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "there is no network here");
 }
 
-int32_t fl_http_stream_send(fl_http_stream *stream, flamenco_buf *data)
+int32_t fl_http_feed_send(fl_http_feed *feed, flamenco_buf *data)
 {
-    (void)stream;
+    (void)feed;
     (void)data;
     return FLAMENCO_E_CANCELLED;
 }
 
-void fl_http_stream_end(fl_http_stream *stream)
+void fl_http_feed_end(fl_http_feed *feed)
 {
-    (void)stream;
+    (void)feed;
 }
 
-void fl_http_stream_unref(fl_http_stream *stream)
+void fl_http_feed_unref(fl_http_feed *feed)
 {
-    (void)stream;
+    (void)feed;
 }
