@@ -135,7 +135,7 @@ static void put(zip *z, const void *data, size_t n)
     z->len += n;
 }
 
-static void put_number(zip *z, uint32_t n, size_t bytes)
+static void put_number(zip *z, uint64_t n, size_t bytes)
 {
     for (size_t i = 0; i < bytes; ++i) {
         unsigned char byte = (unsigned char)(n >> (8 * i));
