@@ -20,8 +20,7 @@
     "t.id,t.job,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched,t.steps_total,t.steps_done,t.name," \
     "t.type,t.activity"
 #define FL_TASK_OWN_COLUMNS_COUNT 14
-#define FL_TASK_COLUMNS \
-    FL_TASK_OWN_COLUMNS ",t.uuid,j.uuid,t.id-j.first_task+1,w.uuid,w.deleted,w.name,w.address"
+#define FL_TASK_COLUMNS FL_TASK_OWN_COLUMNS ",t.uuid,j.uuid,t.id-j.first_task+1,w.uuid,w.deleted,w.name,w.address"
 /* What stands around the task table; the task comes first. */
 #define FL_TASK_JOINS \
     " CROSS JOIN job j ON j.id=t.job CROSS JOIN job_hot h ON h.id=t.job LEFT JOIN worker w ON w.id=t.worker"
