@@ -117,14 +117,17 @@ meson_tests()
     count $counts
 }
 
-# black_box FOLDER SUITE...: pytest, with the programs built in FOLDER.
+# black_box FOLDER: pytest, with the programs built in FOLDER. Most tests wait more than they work, so a few files run side by
+# side; those of the faults measure how the manager does beside an attack, and run alone.
 black_box()
 {
     local folder=$1 suite counts report="$scratch/pytest.xml"
-    shift
-    for suite in "$@"; do
+    local -a side_by_side
+    for suite in tests/api tests/farm_sim tests/faults; do
+        side_by_side=(-n "$(($(nproc) + 1))" --dist loadfile)
+        [[ $suite != tests/faults ]] || side_by_side=()
         rm -f "$report"
-        FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" "$suite"
+        FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider "${side_by_side[@]}" --junitxml="$report" "$suite"
         counts=$(python3 tools/setup/count_results.py junit "$report")
         # shellcheck disable=SC2086 # two numbers
         count $counts
