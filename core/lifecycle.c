@@ -280,6 +280,8 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
         rc = start_executor(run, err);
     if (rc == FLAMENCO_OK)
         rc = fl_loader_start(f->loader, err);
+    if (rc == FLAMENCO_OK && f->shaman.table != NULL)
+        rc = fl_workpool_start_storage(f, &f->storage_pool, err);
     if (rc == FLAMENCO_OK)
         rc = fl_dispatch_check_routes(f, err);
     if (rc == FLAMENCO_OK)
@@ -351,6 +353,8 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_executor_stop(f->executor, fl_monotonic_us() + 5 * SECOND_US);
     if (f->publisher != NULL)
         fl_publisher_drain(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
+    if (f->storage_pool != NULL)
+        fl_workpool_stop(f->storage_pool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->publisher != NULL)
@@ -367,6 +371,7 @@ void fl_run_destroy(fl_run *run)
     fl_timers_destroy(f->timers, drop_timer);
     fl_periodic_destroy(run->periodic);
     fl_executor_destroy(f->executor);
+    fl_workpool_destroy(f->storage_pool);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);
     fl_loader_destroy(f->loader);

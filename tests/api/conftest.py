@@ -12,6 +12,7 @@ from harness.check import wait_until  # noqa: E402
 from harness.farm import GRAPH, Farm  # noqa: E402
 from harness.manager import Manager, program, sanitizer, scale  # noqa: E402
 from harness.parked import HOLD, parked  # noqa: E402
+from harness.shaman import start_shared  # noqa: E402
 
 _lanes = itertools.count(1)
 
@@ -80,6 +81,19 @@ def parked_farm(shared_parked_farm):
     test begins."""
     yield shared_parked_farm
     wait_until(lambda: parked(shared_parked_farm) == 0, "the questions of the test are dropped")
+
+
+@pytest.fixture(scope="session")
+def shared_shaman(tmp_path_factory):
+    shaman = start_shared(tmp_path_factory.mktemp("shaman"), Manager)
+    yield shaman
+    shaman.farm.manager.stop()
+
+
+@pytest.fixture
+def shaman(shared_shaman):
+    """The Shaman of a manager that cheap tests share. Take content and names of your own: what others stored is there."""
+    yield shared_shaman
 
 
 @pytest.fixture

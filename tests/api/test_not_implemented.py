@@ -12,8 +12,6 @@ NOT_YET = {
     "deleteJobMass", "deleteJob", "deleteJobWhatWouldItDo", "fetchJobLastRenderedInfo", "fetchGlobalLastRenderedInfo",
     # worker
     "taskOutputProduced",
-    # shaman
-    "shamanCheckoutRequirements", "shamanCheckout", "shamanFileStoreCheck", "shamanFileStore",
 }
 # Ours alone: not among the contract's operations.
 OURS_NOT_YET = {"getPlugins"}

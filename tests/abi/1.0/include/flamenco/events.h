@@ -21,7 +21,7 @@ extern "C" {
 typedef struct flamenco_job_event {
     uint32_t struct_size;
     uint32_t previous_status; /* FLAMENCO_JOB_*, or FLAMENCO_PREVIOUS_NONE */
-    uint32_t flags;           /* FLAMENCO_JOB_EVENT_* */
+    uint32_t flags; /* FLAMENCO_JOB_EVENT_* */
     uint32_t reserved;
     const flamenco_job *row; /* borrowed */
 } flamenco_job_event;

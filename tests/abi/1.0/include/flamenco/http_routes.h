@@ -26,7 +26,7 @@ typedef struct flamenco_http_request {
     uint32_t struct_size;
     uint32_t is_websocket; /* 1: a valid WebSocket handshake, version 13 */
     flamenco_str method;
-    flamenco_str path;  /* as sent, undecoded, without query */
+    flamenco_str path; /* as sent, undecoded, without query */
     flamenco_str query; /* behind '?', undecoded */
     flamenco_str body;
     flamenco_str remote_address;
@@ -44,7 +44,7 @@ typedef struct flamenco_ws_handler {
     /* The connection stands. ws is valid until on_close has returned. */
     void (*on_open)(void *ctx, flamenco_ws *ws);
     void (*on_text)(void *ctx, flamenco_ws *ws, flamenco_str text); /* borrowed */
-    void (*on_close)(void *ctx, flamenco_ws *ws);                   /* last call; ctx is the plugin's to free */
+    void (*on_close)(void *ctx, flamenco_ws *ws); /* last call; ctx is the plugin's to free */
 } flamenco_ws_handler;
 
 /* The answer. Given by the host, zeroed but for functions; the plugin calls exactly one of them. */

@@ -41,7 +41,8 @@ typedef struct flamenco_local_storage {
     int32_t (*job_dir)(void *self, const flamenco_uuid *job, uint32_t make, int32_t *fd_out, flamenco_error *err);
     /* Opens a file below the root for reading; never leaves the root, not even by a symbolic link. `path`: relative, '/'
      * between names, untrusted. *fd_out is owned by the caller. NOT_FOUND also for a path that would leave. [worker] */
-    int32_t (*open_file)(void *self, flamenco_str path, int32_t *fd_out, flamenco_file_info *info_out, flamenco_error *err);
+    int32_t (*open_file)(void *self, flamenco_str path, int32_t *fd_out, flamenco_file_info *info_out,
+                         flamenco_error *err);
     /* Removes a job's directory with all in it, and its parent when that is empty then. One that is missing is a success.
      * INVALID: the directory must never be removed (a file system's root, $HOME). [worker] */
     int32_t (*erase_job)(void *self, flamenco_cx *cx, const flamenco_uuid *job, flamenco_error *err);

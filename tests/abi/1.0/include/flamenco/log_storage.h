@@ -36,8 +36,8 @@ typedef struct flamenco_log_storage {
                     flamenco_log_info *out, flamenco_error *err);
     /* The end of a log: at most max_bytes (the API asks for 2048), beginning with a whole line where there is one. *out
      * lives in the arena of cx. NOT_FOUND as in info. [reader] [worker] */
-    int32_t (*tail)(void *self, flamenco_cx *cx, const flamenco_uuid *job, const flamenco_uuid *task, uint64_t max_bytes,
-                    flamenco_str *out, flamenco_error *err);
+    int32_t (*tail)(void *self, flamenco_cx *cx, const flamenco_uuid *job, const flamenco_uuid *task,
+                    uint64_t max_bytes, flamenco_str *out, flamenco_error *err);
     /* Forgets open files of a job that is being deleted. [worker] */
     void (*forget_job)(void *self, const flamenco_uuid *job);
     /* Moves a log out of the way: file.N to file.(N+1), file to file.1. [worker] */

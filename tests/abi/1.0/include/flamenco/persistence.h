@@ -79,14 +79,15 @@ typedef struct flamenco_task {
     int64_t steps_total, steps_completed;
     flamenco_str name, type, activity;
     flamenco_str worker_name, worker_address; /* empty for none and for a deleted worker */
-    flamenco_str commands; /* JSON array, or "null"; filled by task_get, task_get_key, task_held and task_runnable only */
+    flamenco_str
+        commands; /* JSON array, or "null"; filled by task_get, task_get_key, task_held and task_runnable only */
 } flamenco_task;
 
 typedef struct flamenco_worker {
     uint32_t struct_size;
-    uint32_t status;    /* FLAMENCO_WORKER_* */
+    uint32_t status; /* FLAMENCO_WORKER_* */
     uint32_t requested; /* FLAMENCO_WORKER_*; NONE = nothing requested */
-    uint32_t lazy;      /* of the request */
+    uint32_t lazy; /* of the request */
     uint32_t can_restart;
     uint32_t last_good_status; /* to go back to after a time-out: the status before it became `error`; NONE = the worker
                                   reported `error` itself */
@@ -130,7 +131,7 @@ typedef struct flamenco_page {
     uint32_t struct_size;
     uint32_t order; /* FLAMENCO_ORDER_*, ties by key */
     uint64_t offset;
-    uint64_t limit;       /* 0 = all */
+    uint64_t limit; /* 0 = all */
     uint64_t status_mask; /* 0 = every status; else bits FLAMENCO_BIT(status) */
     int64_t updated_after_us;
     uint32_t descending;
@@ -144,8 +145,8 @@ typedef struct flamenco_page {
 #define FLAMENCO_ORDER_PRIORITY 4u
 
 #define FLAMENCO_PAGE_DELETE_REQUESTED 1u /* jobs: only those marked for deletion, oldest request first */
-#define FLAMENCO_PAGE_HIDDEN 2u           /* jobs: only hidden ones (remains of a crash) */
-#define FLAMENCO_PAGE_WITH_DELETED 4u     /* workers: also soft-deleted ones */
+#define FLAMENCO_PAGE_HIDDEN 2u /* jobs: only hidden ones (remains of a crash) */
+#define FLAMENCO_PAGE_WITH_DELETED 4u /* workers: also soft-deleted ones */
 
 /* One of a new job's tasks, for tasks_insert. */
 typedef struct flamenco_new_task {
@@ -238,7 +239,7 @@ typedef int32_t (*flamenco_visit_dep)(void *ctx, const flamenco_dep *row);
 
 /* Phases of maintain(). */
 #define FLAMENCO_MAINTAIN_COMMITTED 0u /* a batch was committed */
-#define FLAMENCO_MAINTAIN_QUIET 1u     /* and no reader is in a transaction */
+#define FLAMENCO_MAINTAIN_QUIET 1u /* and no reader is in a transaction */
 
 /* ---- Service --------------------------------------------------------------------------------------------------- */
 
@@ -305,8 +306,8 @@ typedef struct flamenco_persistence {
      * steps of the job row are the store's. first_index: of rows[0], from 1. stride: bytes from row to row. EXISTS: the
      * UUID is taken, or the pair of tasks is there. NOT_FOUND: no such job. INVALID: the job is not hidden, a task lies
      * outside its number of tasks, or job_show comes before all of them are stored. [writer] */
-    int32_t (*job_insert_hidden)(void *self, flamenco_cx *cx, const flamenco_job *job, uint64_t n_tasks, int64_t *key_out,
-                                 flamenco_error *err);
+    int32_t (*job_insert_hidden)(void *self, flamenco_cx *cx, const flamenco_job *job, uint64_t n_tasks,
+                                 int64_t *key_out, flamenco_error *err);
     int32_t (*tasks_insert)(void *self, flamenco_cx *cx, int64_t job_key, uint32_t first_index,
                             const flamenco_new_task *rows, uint64_t stride, uint64_t n, flamenco_error *err);
     int32_t (*deps_insert)(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_dep *pairs, uint64_t n,
@@ -316,18 +317,21 @@ typedef struct flamenco_persistence {
      * itself with its blocklist, failures and last-rendered record. *left_out is 0, too, for a job that is gone already.
      * NOT_FOUND (job_hide): no such job, or it is hidden already. [writer] */
     int32_t (*job_hide)(void *self, flamenco_cx *cx, int64_t key, flamenco_error *err);
-    int32_t (*job_purge)(void *self, flamenco_cx *cx, int64_t key, uint64_t limit, uint64_t *left_out, flamenco_error *err);
+    int32_t (*job_purge)(void *self, flamenco_cx *cx, int64_t key, uint64_t limit, uint64_t *left_out,
+                         flamenco_error *err);
 
     /* -- tasks -- */
 
     /* Give `commands`, too. NOT_FOUND: no such task, or its job is hidden. [reader] [writer] */
-    int32_t (*task_get)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out, flamenco_error *err);
+    int32_t (*task_get)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out,
+                        flamenco_error *err);
     int32_t (*task_get_key)(void *self, flamenco_cx *cx, int64_t key, flamenco_task *out, flamenco_error *err);
     /* As task_get without `commands`: for updates. */
-    int32_t (*task_find)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out, flamenco_error *err);
+    int32_t (*task_find)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out,
+                         flamenco_error *err);
     /* The tasks of a job, in order of index unless the page says otherwise. [reader] [writer] */
-    int32_t (*tasks_list)(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_page *page, flamenco_visit_task visit,
-                          void *ctx, uint64_t *total_out, flamenco_error *err);
+    int32_t (*tasks_list)(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_page *page,
+                          flamenco_visit_task visit, void *ctx, uint64_t *total_out, flamenco_error *err);
     /* Tasks last assigned to a worker whose status is in the mask (ACTIVE and FAILED are answered from an index);
      * job_key 0 = of any job. Without those of hidden jobs. [reader] [writer] */
     int32_t (*tasks_of_worker)(void *self, flamenco_cx *cx, int64_t worker_key, uint64_t status_mask, int64_t job_key,
@@ -337,8 +341,8 @@ typedef struct flamenco_persistence {
     int32_t (*task_shown_for_worker)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out,
                                      flamenco_error *err);
     /* Active tasks touched at or before the limit; never-touched ones do not count. [reader] [writer] */
-    int32_t (*tasks_timed_out)(void *self, flamenco_cx *cx, int64_t touched_max_us, flamenco_visit_task visit, void *ctx,
-                               flamenco_error *err);
+    int32_t (*tasks_timed_out)(void *self, flamenco_cx *cx, int64_t touched_max_us, flamenco_visit_task visit,
+                               void *ctx, flamenco_error *err);
     /* The tasks that a task depends on. [reader] [writer] */
     int32_t (*task_needs)(void *self, flamenco_cx *cx, int64_t task_key, flamenco_visit_task visit, void *ctx,
                           flamenco_error *err);
@@ -378,13 +382,15 @@ typedef struct flamenco_persistence {
     /* -- workers -- */
 
     /* Stores the row as given, but for `key`. EXISTS: the UUID is taken. [writer] */
-    int32_t (*worker_insert)(void *self, flamenco_cx *cx, const flamenco_worker *row, int64_t *key_out, flamenco_error *err);
+    int32_t (*worker_insert)(void *self, flamenco_cx *cx, const flamenco_worker *row, int64_t *key_out,
+                             flamenco_error *err);
     /* NOT_FOUND: no such worker, or it is soft-deleted. [reader] [writer] */
-    int32_t (*worker_get)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_worker *out, flamenco_error *err);
+    int32_t (*worker_get)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_worker *out,
+                          flamenco_error *err);
     /* Finds soft-deleted ones, too. */
     int32_t (*worker_get_key)(void *self, flamenco_cx *cx, int64_t key, flamenco_worker *out, flamenco_error *err);
-    int32_t (*workers_list)(void *self, flamenco_cx *cx, const flamenco_page *page, flamenco_visit_worker visit, void *ctx,
-                            uint64_t *total_out, flamenco_error *err);
+    int32_t (*workers_list)(void *self, flamenco_cx *cx, const flamenco_page *page, flamenco_visit_worker visit,
+                            void *ctx, uint64_t *total_out, flamenco_error *err);
     /* How many workers that are not deleted there are per status. [reader] [writer] */
     int32_t (*workers_count)(void *self, flamenco_cx *cx, uint64_t counts_out[FLAMENCO_WORKER_STATUSES],
                              flamenco_error *err);
@@ -394,8 +400,8 @@ typedef struct flamenco_persistence {
     /* Soft-deletes: deleted = now, `updated` stays. NOT_FOUND: already. [writer] */
     int32_t (*worker_delete)(void *self, flamenco_cx *cx, int64_t key, flamenco_error *err);
     /* Workers seen at or before the limit that are not deleted, `error` or `offline`. [reader] [writer] */
-    int32_t (*workers_timed_out)(void *self, flamenco_cx *cx, int64_t seen_max_us, flamenco_visit_worker visit, void *ctx,
-                                 flamenco_error *err);
+    int32_t (*workers_timed_out)(void *self, flamenco_cx *cx, int64_t seen_max_us, flamenco_visit_worker visit,
+                                 void *ctx, flamenco_error *err);
     /* How many workers could still run tasks of this type in this job: not deleted, has the type and the job's tag, not
      * blocked for them, has not failed `task_key` (0 = do not look); offline and error ones only if seen at or after
      * seen_since_us (decisions: fail thresholds). NOT_FOUND: no such job. [reader] [writer] */
@@ -425,9 +431,11 @@ typedef struct flamenco_persistence {
     /* -- sleep schedules -- */
 
     /* NOT_FOUND: the worker has no schedule; sleep_set: there is no such worker. [reader] [writer], the setters [writer] */
-    int32_t (*sleep_get)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_sleep_schedule *out, flamenco_error *err);
+    int32_t (*sleep_get)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_sleep_schedule *out,
+                         flamenco_error *err);
     int32_t (*sleep_set)(void *self, flamenco_cx *cx, const flamenco_sleep_schedule *row, flamenco_error *err);
-    int32_t (*sleep_set_next)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t next_check_us, flamenco_error *err);
+    int32_t (*sleep_set_next)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t next_check_us,
+                              flamenco_error *err);
     /* Active schedules whose next check is none, or at or before `now_us`. [reader] [writer] */
     int32_t (*sleep_due)(void *self, flamenco_cx *cx, int64_t now_us, flamenco_visit_sleep visit, void *ctx,
                          flamenco_error *err);
@@ -458,7 +466,8 @@ typedef struct flamenco_persistence {
     /* -- last rendered -- */
 
     int32_t (*last_rendered_set)(void *self, flamenco_cx *cx, int64_t job_key, flamenco_error *err);
-    int32_t (*last_rendered_get)(void *self, flamenco_cx *cx, flamenco_job *out, flamenco_error *err); /* NOT_FOUND: none */
+    int32_t (*last_rendered_get)(void *self, flamenco_cx *cx, flamenco_job *out,
+                                 flamenco_error *err); /* NOT_FOUND: none */
 
     /* -- optional -- */
 

@@ -79,20 +79,20 @@ static inline int flamenco_str_equal(flamenco_str a, flamenco_str b)
 /* Positive: a step that wants to run again, at the end of its queue (flamenco_step.run alone may return it). */
 #define FLAMENCO_AGAIN 1
 
-#define FLAMENCO_E_NOT_FOUND (-1)   /* the thing named does not exist */
-#define FLAMENCO_E_EXISTS (-2)      /* it exists already */
-#define FLAMENCO_E_CONFLICT (-3)    /* it is not in the state that the call needs */
-#define FLAMENCO_E_INVALID (-4)     /* an argument is wrong; the text says which, and what is allowed */
-#define FLAMENCO_E_BUSY (-5)        /* somebody else holds it; the call may succeed later */
+#define FLAMENCO_E_NOT_FOUND (-1) /* the thing named does not exist */
+#define FLAMENCO_E_EXISTS (-2) /* it exists already */
+#define FLAMENCO_E_CONFLICT (-3) /* it is not in the state that the call needs */
+#define FLAMENCO_E_INVALID (-4) /* an argument is wrong; the text says which, and what is allowed */
+#define FLAMENCO_E_BUSY (-5) /* somebody else holds it; the call may succeed later */
 #define FLAMENCO_E_UNAVAILABLE (-6) /* the back end cannot be reached; the call may succeed later */
-#define FLAMENCO_E_CANCELLED (-7)   /* cx->cancelled was set */
-#define FLAMENCO_E_DEADLINE (-8)    /* cx->deadline_us has passed */
-#define FLAMENCO_E_FULL (-9)        /* no room left: disk, quota, queue */
-#define FLAMENCO_E_IO (-10)         /* reading or writing failed */
-#define FLAMENCO_E_CORRUPT (-11)    /* stored data is damaged */
-#define FLAMENCO_E_NOMEM (-12)      /* memory is exhausted */
+#define FLAMENCO_E_CANCELLED (-7) /* cx->cancelled was set */
+#define FLAMENCO_E_DEADLINE (-8) /* cx->deadline_us has passed */
+#define FLAMENCO_E_FULL (-9) /* no room left: disk, quota, queue */
+#define FLAMENCO_E_IO (-10) /* reading or writing failed */
+#define FLAMENCO_E_CORRUPT (-11) /* stored data is damaged */
+#define FLAMENCO_E_NOMEM (-12) /* memory is exhausted */
 #define FLAMENCO_E_UNSUPPORTED (-13) /* this implementation does not do that */
-#define FLAMENCO_E_INTERNAL (-14)   /* a defect of the callee */
+#define FLAMENCO_E_INTERNAL (-14) /* a defect of the callee */
 
 /* Why a call failed. The caller owns it and sets struct_size; the callee fills code and text (NUL-terminated). */
 typedef struct flamenco_error {
@@ -101,7 +101,13 @@ typedef struct flamenco_error {
     char text[248];
 } flamenco_error;
 
-#define FLAMENCO_ERROR_INIT { (uint32_t)sizeof(flamenco_error), 0, { 0 } }
+#define FLAMENCO_ERROR_INIT \
+    { \
+        (uint32_t)sizeof(flamenco_error), 0, \
+        { \
+            0 \
+        } \
+    }
 
 /* ---- Host ------------------------------------------------------------------------------------------------------ */
 
@@ -117,11 +123,11 @@ typedef struct flamenco_cx {
     uint32_t struct_size;
     uint32_t read_only; /* 1: a snapshot, nothing may be changed */
     const flamenco_host *host;
-    struct flamenco_txn *txn;  /* the persistence plugin's; NULL outside a transaction */
-    int64_t now_us;            /* the clock, read once when the step began */
-    int64_t deadline_us;       /* on the system's monotonic clock (host->monotonic_us) */
+    struct flamenco_txn *txn; /* the persistence plugin's; NULL outside a transaction */
+    int64_t now_us; /* the clock, read once when the step began */
+    int64_t deadline_us; /* on the system's monotonic clock (host->monotonic_us) */
     const uint32_t *cancelled; /* read it by flamenco_cx_cancelled() */
-    flamenco_str request_id;   /* for log lines; empty for background work */
+    flamenco_str request_id; /* for log lines; empty for background work */
 } flamenco_cx;
 
 /* Tells whether the work behind cx has been given up, so that a long method may end with FLAMENCO_E_CANCELLED. [any] */
@@ -152,10 +158,10 @@ typedef struct flamenco_buf flamenco_buf;
 /* Something that happened. The payload is made once and shared by all receivers. */
 typedef struct flamenco_event {
     uint32_t struct_size;
-    uint32_t kind;        /* FLAMENCO_EVENT_* */
-    uint64_t seq;         /* ascending without gaps, in order of commit; set by the host */
-    flamenco_str topic;   /* "/jobs/0b7c…" (events 1.2) */
-    flamenco_str name;    /* the Socket.IO event name, "/task" */
+    uint32_t kind; /* FLAMENCO_EVENT_* */
+    uint64_t seq; /* ascending without gaps, in order of commit; set by the host */
+    flamenco_str topic; /* "/jobs/0b7c…" (events 1.2) */
+    flamenco_str name; /* the Socket.IO event name, "/task" */
     flamenco_str payload; /* JSON */
     flamenco_uuid job, task, worker;
     flamenco_str status, previous_status; /* empty when the payload has none */
@@ -165,36 +171,36 @@ typedef struct flamenco_event {
 /* Receives an event after its commit, in order, on the publisher's thread; must not block. event is borrowed. [any] */
 typedef void (*flamenco_on_event)(void *ctx, const flamenco_event *event);
 
-#define FLAMENCO_STEP_READ 0u  /* run is called [reader], in a snapshot of its own */
+#define FLAMENCO_STEP_READ 0u /* run is called [reader], in a snapshot of its own */
 #define FLAMENCO_STEP_WRITE 1u /* run is called [writer], in a savepoint of a shared transaction; it may run twice */
-#define FLAMENCO_STEP_WORK 2u  /* run is called [worker], outside any transaction */
+#define FLAMENCO_STEP_WORK 2u /* run is called [worker], outside any transaction */
 
 /* Work to be done later. */
 typedef struct flamenco_step {
     uint32_t struct_size;
-    uint32_t kind;    /* FLAMENCO_STEP_* */
+    uint32_t kind; /* FLAMENCO_STEP_* */
     const char *name; /* static, for log lines and metrics */
     /* Does the work. FLAMENCO_AGAIN queues the step once more behind everything that waits. A failure is logged. */
     int32_t (*run)(flamenco_cx *cx, void *ctx, flamenco_error *err);
     void *ctx;
     void (*destroy)(void *ctx); /* called exactly once, on any thread, also when submit fails; may be NULL */
-    int64_t delay_us;   /* first run no earlier than this, measured by the clock service */
+    int64_t delay_us; /* first run no earlier than this, measured by the clock service */
     uint64_t order_key; /* WORK only: steps with one key other than 0 run one after the other, in order */
 } flamenco_step;
 
 #define FLAMENCO_TOUCH_WORKER_SEEN 1u /* worker.last_seen = cx->now_us */
-#define FLAMENCO_TOUCH_TASK 2u        /* task.last_touched = cx->now_us */
+#define FLAMENCO_TOUCH_TASK 2u /* task.last_touched = cx->now_us */
 
-#define FLAMENCO_WAKE_TASKS 1u  /* tasks became runnable: parked requests for a task are tried again */
+#define FLAMENCO_WAKE_TASKS 1u /* tasks became runnable: parked requests for a task are tried again */
 #define FLAMENCO_WAKE_WORKER 2u /* a worker changed: its own parked request is tried again */
 
 /* What may end the waiting of a parked request. */
 typedef struct flamenco_wake {
     uint32_t struct_size;
-    uint32_t what;          /* FLAMENCO_WAKE_* */
-    uint64_t count;         /* TASKS: how many */
+    uint32_t what; /* FLAMENCO_WAKE_* */
+    uint64_t count; /* TASKS: how many */
     flamenco_str task_type; /* TASKS: theirs; empty = several or unknown */
-    flamenco_uuid worker;   /* WORKER */
+    flamenco_uuid worker; /* WORKER */
 } flamenco_wake;
 
 /* What the host does for a plugin. The pointer given to create() is valid until destroy() returns. `h` is passed back as
@@ -256,14 +262,14 @@ struct flamenco_host {
 #define FLAMENCO_SETTING_INT 2u
 #define FLAMENCO_SETTING_REAL 3u
 #define FLAMENCO_SETTING_BOOL 4u
-#define FLAMENCO_SETTING_DURATION 5u  /* "1m30s" (configuration-and-clients 1.7); read in µs */
-#define FLAMENCO_SETTING_BYTES 6u     /* "64MiB", "4096"; read in bytes */
-#define FLAMENCO_SETTING_CHOICE 7u    /* one of `choices` */
+#define FLAMENCO_SETTING_DURATION 5u /* "1m30s" (configuration-and-clients 1.7); read in µs */
+#define FLAMENCO_SETTING_BYTES 6u /* "64MiB", "4096"; read in bytes */
+#define FLAMENCO_SETTING_CHOICE 7u /* one of `choices` */
 #define FLAMENCO_SETTING_TEXT_LIST 8u /* a list of texts; a single text counts as a list of one */
-#define FLAMENCO_SETTING_PATH 9u      /* a text; the host makes it absolute, relative to the working directory */
+#define FLAMENCO_SETTING_PATH 9u /* a text; the host makes it absolute, relative to the working directory */
 #define FLAMENCO_SETTING_PATH_LIST 10u
 
-#define FLAMENCO_SETTING_SECRET 1u   /* masked wherever settings are shown */
+#define FLAMENCO_SETTING_SECRET 1u /* masked wherever settings are shown */
 #define FLAMENCO_SETTING_REQUIRED 2u /* no default; must be given */
 
 /* One setting of a plugin. The host checks type, range and unknown keys and names file and line of what is wrong. */
@@ -272,12 +278,12 @@ typedef struct flamenco_setting {
     uint32_t type; /* FLAMENCO_SETTING_* */
     const char *key;
     const char *default_text; /* as it would stand in YAML; lists: items separated by blanks; NULL = empty */
-    int64_t min, max;         /* INT, DURATION (µs), BYTES; both 0 = unlimited */
-    const char *unit;         /* for people; NULL = none */
-    const char *doc;          /* one sentence, for README, manager.yaml and /api/v3/plugins */
-    uint32_t flags;           /* FLAMENCO_SETTING_SECRET … */
+    int64_t min, max; /* INT, DURATION (µs), BYTES; both 0 = unlimited */
+    const char *unit; /* for people; NULL = none */
+    const char *doc; /* one sentence, for README, manager.yaml and /api/v3/plugins */
+    uint32_t flags; /* FLAMENCO_SETTING_SECRET … */
     uint32_t reserved;
-    const char *choices;       /* CHOICE: separated by blanks */
+    const char *choices; /* CHOICE: separated by blanks */
     const char *reference_key; /* "mqtt.client.broker": the setting lives under that key of the manager's configuration,
                                   not under `settings:`; else NULL */
 } flamenco_setting;
@@ -290,11 +296,11 @@ typedef struct flamenco_config {
     uint32_t reserved;
     const void *c;
     flamenco_str (*text)(const void *c, const char *key); /* TEXT, CHOICE, PATH */
-    int64_t (*integer)(const void *c, const char *key);   /* INT, BOOL (0, 1), DURATION (µs), BYTES */
+    int64_t (*integer)(const void *c, const char *key); /* INT, BOOL (0, 1), DURATION (µs), BYTES */
     double (*real)(const void *c, const char *key);
     uint64_t (*count)(const void *c, const char *key); /* lists: number of items */
     flamenco_str (*item)(const void *c, const char *key, uint64_t index);
-    uint32_t (*given)(const void *c, const char *key);     /* 1 when the admin wrote it, 0 when it is the default */
+    uint32_t (*given)(const void *c, const char *key); /* 1 when the admin wrote it, 0 when it is the default */
     flamenco_str (*place)(const void *c, const char *key); /* "manager.yaml:12", for error texts */
 } flamenco_config;
 
@@ -323,7 +329,7 @@ typedef struct flamenco_need {
 typedef struct flamenco_plugin {
     uint32_t struct_size;
     uint16_t abi_major, abi_minor;
-    const char *id;      /* "persist-sqlite", or a reverse-domain name */
+    const char *id; /* "persist-sqlite", or a reverse-domain name */
     const char *version; /* for people */
     const char *licence; /* an SPDX expression */
     const flamenco_provide *const *provides;
@@ -343,8 +349,8 @@ typedef struct flamenco_plugin {
     int32_t (*health)(void *self, flamenco_error *err);
 } flamenco_plugin;
 
-#define FLAMENCO_PLUGIN_INIT .struct_size = (uint32_t)sizeof(flamenco_plugin), .abi_major = FLAMENCO_ABI_MAJOR, \
-                             .abi_minor = FLAMENCO_ABI_MINOR
+#define FLAMENCO_PLUGIN_INIT \
+    .struct_size = (uint32_t)sizeof(flamenco_plugin), .abi_major = FLAMENCO_ABI_MAJOR, .abi_minor = FLAMENCO_ABI_MINOR
 
 /* The one exported symbol. Returns a static const descriptor; allocates nothing, starts nothing. [main] */
 FLAMENCO_EXPORT const flamenco_plugin *flamenco_plugin_query(void);
@@ -353,7 +359,8 @@ FLAMENCO_EXPORT const flamenco_plugin *flamenco_plugin_query(void);
 
 /* Tells whether `member` lies within the first `size` bytes of a table and is set. */
 #define FLAMENCO_HAS(table, member) \
-    ((table)->struct_size >= offsetof(__typeof__(*(table)), member) + sizeof((table)->member) && (table)->member != NULL)
+    ((table)->struct_size >= offsetof(__typeof__(*(table)), member) + sizeof((table)->member) && \
+     (table)->member != NULL)
 
 /* Fills err, which may be NULL, and returns code, so that `return flamenco_fail(err, FLAMENCO_E_INVALID, "…");` works.
  * A text that is too long is cut between two characters. [any] */

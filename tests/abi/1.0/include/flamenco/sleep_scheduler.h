@@ -29,7 +29,7 @@ typedef struct flamenco_sleep_scheduler {
     /* The stored schedule; times as "HH:MM" or empty, in the arena of cx. NOT_FOUND: none. [reader] */
     int32_t (*get)(void *self, flamenco_cx *cx, int64_t worker_key, uint32_t *is_active_out, flamenco_str *days_out,
                    flamenco_str *start_out, flamenco_str *end_out, flamenco_error *err);
-    /* Applies every schedule that is due (11.5). [writer] */
+    /* Applies the schedules that are due (11.5). FLAMENCO_AGAIN: there are more than one step should see to. [writer] */
     int32_t (*apply_due)(void *self, flamenco_cx *cx, flamenco_error *err);
 } flamenco_sleep_scheduler;
 

@@ -71,16 +71,16 @@ static inline const char *flamenco_worker_status_text(uint32_t status)
     return status < FLAMENCO_WORKER_STATUSES ? texts[status] : "";
 }
 
-#define FLAMENCO_STATUS_PARSE_(name, texts, count)                                                                   \
-    static inline int32_t name(flamenco_str text, uint32_t *out)                                                     \
-    {                                                                                                                \
-        for (uint32_t i = 0; i < (count); ++i) {                                                                     \
-            if (flamenco_str_equal(text, flamenco_text(texts(i)))) {                                                 \
-                *out = i;                                                                                            \
-                return FLAMENCO_OK;                                                                                  \
-            }                                                                                                        \
-        }                                                                                                            \
-        return FLAMENCO_E_INVALID;                                                                                   \
+#define FLAMENCO_STATUS_PARSE_(name, texts, count) \
+    static inline int32_t name(flamenco_str text, uint32_t *out) \
+    { \
+        for (uint32_t i = 0; i < (count); ++i) { \
+            if (flamenco_str_equal(text, flamenco_text(texts(i)))) { \
+                *out = i; \
+                return FLAMENCO_OK; \
+            } \
+        } \
+        return FLAMENCO_E_INVALID; \
     }
 
 /* Read the API's word. Return 0, or INVALID for an unknown one. [any] */

@@ -22,7 +22,7 @@ extern "C" {
 typedef struct flamenco_reason {
     uint32_t struct_size;
     uint32_t reserved;
-    uint64_t count;    /* how many tasks or workers it concerns */
+    uint64_t count; /* how many tasks or workers it concerns */
     flamenco_str code; /* for programs: "worker-asleep", "dependencies-open", "no-worker-for-type" … */
     flamenco_str text; /* for people */
 } flamenco_reason;
@@ -37,14 +37,15 @@ typedef struct flamenco_task_scheduler {
 
     /* Finds the task for an awake worker, the one that it holds already first, and assigns it (persistence: SET_WORKER); the
      * status is the caller's to change. *out has `commands`. NOT_FOUND: nothing now. [writer] */
-    int32_t (*pick)(void *self, flamenco_cx *cx, const flamenco_worker *worker, flamenco_task *out, flamenco_error *err);
+    int32_t (*pick)(void *self, flamenco_cx *cx, const flamenco_worker *worker, flamenco_task *out,
+                    flamenco_error *err);
 
     /* -- optional -- */
 
     /* Tells why a job or task waits, or why a worker has no task: `what` is FLAMENCO_EXPLAIN_*, uuid its own. Nothing to
      * tell is a success without a visit. NOT_FOUND. [reader] */
-    int32_t (*explain)(void *self, flamenco_cx *cx, uint32_t what, const flamenco_uuid *uuid, flamenco_visit_reason visit,
-                       void *ctx, flamenco_error *err);
+    int32_t (*explain)(void *self, flamenco_cx *cx, uint32_t what, const flamenco_uuid *uuid,
+                       flamenco_visit_reason visit, void *ctx, flamenco_error *err);
 } flamenco_task_scheduler;
 
 #ifdef __cplusplus
