@@ -11,6 +11,7 @@
 #include "core/api/credentials.h"
 #include "core/api/dispatch.h"
 #include "core/api/events.h"
+#include "core/api/shaman_stream.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/budget.h"
@@ -192,6 +193,13 @@ static void fill_http_config(fl_run *run, fl_http_config *config)
     config->on_gone = fl_dispatch_gone;
     config->on_done = log_done;
     config->ctx = &run->f;
+    if (run->f.shaman.table != NULL) {
+        config->stream_prefix = FL_SHAMAN_STREAM_PREFIX;
+        config->stream_begin = fl_shaman_stream_begin;
+        config->stream_write = fl_shaman_stream_write;
+        config->stream_end = fl_shaman_stream_end;
+        config->stream_free = fl_shaman_stream_free;
+    }
 }
 
 /* The origins that CORS allows: the web app's development server on each of our hosts (api-behaviour 9.3). */

@@ -7,6 +7,7 @@
 
 #include "core/api/handlers.h"
 #include "core/api/rfc2047.h"
+#include "core/api/shaman_stream.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/config/current.h"
@@ -217,7 +218,8 @@ int32_t fl_shaman_file_store(fl_call *call, const api_shaman_file_store_in *in)
                               "us-ascii are understood");
     if (rc != FLAMENCO_OK || is_short(call, in->checksum))
         return rc;
-    rc = store_body(call, in, name);
+    const void *stream = fl_http_request_stream(call->http);
+    rc = stream != NULL ? fl_shaman_stream_result(stream, call->err) : store_body(call, in, name);
     switch (rc) {
     case FLAMENCO_OK:
         return fl_reply_empty(&call->reply, 200);

@@ -130,6 +130,7 @@ def make_farm(make_manager):
         return Farm(make_manager(scripts={"graph.js": GRAPH, **(scripts or {})}, **kw).start())
 
     make.managers = make_manager.managers
+    make.make_manager = make_manager
     return make
 
 

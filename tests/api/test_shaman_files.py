@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of Shaman: status and upload (contract: shaman 3.1, 3.3, 3.4; decisions: 425 is never sent)."""
+import gzip
+
 import pytest
-from harness.check import assert_error
+from harness.check import assert_error, wait_until
 from harness.http import Raw
 from harness.shaman import OURS, sha
 
@@ -164,7 +166,6 @@ def test_content_type_does_not_matter(shaman, headers):
 
 
 def test_content_encoding_is_not_undone(shaman):
-    import gzip
     data = content("gzip")
     packed = gzip.compress(data)
     assert_error(shaman.api.post(path_of(data), data=packed, headers={"Content-Encoding": "gzip"}), 417)
@@ -247,7 +248,6 @@ def test_file_under_way_is_uploading(shaman):
     with Raw(shaman.farm.port) as raw:
         raw.send(f"POST {STORE}/{sha(data)}/{len(data)} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n")
         raw.send(data[:200000])
-        from harness.check import wait_until
         wait_until(lambda: shaman.status(data) == "uploading", "the upload is seen")
         assert [f["status"] for f in shaman.requirements(*entries(("a", data, len(data))))] == ["uploading"]
         raw.send(data[200000:])

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from harness.check import assert_error, wait_until
-from harness.http import Background
+from harness.http import Raw
 from harness.shaman import A, B, E, OURS, sha, spec, start
 
 pytestmark = pytest.mark.skipif(not OURS, reason="looks at our layout on disk")
@@ -154,22 +154,14 @@ def test_collection_from_the_command_line(make_farm):
 def test_command_line_spares_an_upload_of_a_running_manager(make_farm):
     shaman = start(make_farm)
     data = b"slow upload " * 20000
-    reader, writer = os.pipe()
-
-    def pieces():
-        yield data[:100000]
-        os.read(reader, 1)
-        yield data[100000:]
-
-    upload = Background(shaman.api.clone().post, shaman.path(data), data=pieces(),
-                        headers={"Content-Length": str(len(data)), "Transfer-Encoding": None})
-    wait_until(lambda: shaman.status(data) == "uploading", "the upload is seen")
-    assert shaman.farm.manager.run("-shaman-gc-delete").returncode == 0
-    os.write(writer, b"x")
-    assert upload.result().status_code == 200
+    with Raw(shaman.farm.port) as raw:
+        raw.send(f"POST /api/v3{shaman.path(data)} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n")
+        raw.send(data[:100000])
+        wait_until(lambda: shaman.status(data) == "uploading", "the upload is seen")
+        assert shaman.farm.manager.run("-shaman-gc-delete").returncode == 0
+        raw.send(data[100000:])
+        assert raw.read("POST").status == 200
     assert shaman.status(data) == "stored"
-    os.close(reader)
-    os.close(writer)
 
 
 def test_command_line_without_shaman_does_nothing(make_manager):
