@@ -16,7 +16,7 @@ usage: ./test.sh [options] [PART...]
 Installs the Debian packages that are missing and runs every test, or the parts that are named:
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
-  plugin script         examples/plugin, built against an installation and loaded; run.sh itself
+  plugin script         the examples, built against an installation and loaded; run.sh itself
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
 
@@ -279,10 +279,12 @@ run_farm()
 run_plugin()
 {
     build_test || return 1
-    examples/plugin/test.sh "$root/build-test" >"$scratch/plugin.out" 2>&1
-    local code=$?
-    cat "$scratch/plugin.out"
-    count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+    local example code=0
+    for example in plugin shaman-flat; do
+        "examples/$example/test.sh" "$root/build-test" >"$scratch/plugin.out" 2>&1 || code=1
+        cat "$scratch/plugin.out"
+        count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+    done
     return "$code"
 }
 
