@@ -7,7 +7,8 @@
  * the request is handled like any other, with the result at hand.
  *
  * States of a connection: BOUNDARY (ours, waiting for a head), STREAM (ours, a body), H2O, DRAIN (ours: the rest of a body
- * whose request was answered early). Whatever is not understood goes h2o's way: a miss costs speed, never correctness.
+ * whose request was answered early). Whatever is not understood, and what was pipelined behind an ordinary request, goes
+ * h2o's way: a miss costs speed, and the limit of collected bodies; never correctness.
  */
 #include "core/http/internal.h"
 
