@@ -19,7 +19,7 @@
 #include "core/http/head.h"
 
 #define HEAD_MAX ((size_t)128 << 10)
-#define BUFFER ((size_t)256 << 10) /* of each body thread */
+#define BUFFER ((size_t)128 << 10) /* of each body thread */
 #define TURN_BYTES (UINT64_C(16) << 20) /* then others get a turn */
 
 typedef enum stream_result { WANT_INPUT, GO_ON, DONE, ENOUGH, BROKEN } stream_result;

@@ -64,33 +64,48 @@ int fl_sh_blob_look(shaman *s, int stored_fd, const fl_sh_key *key, int needed)
     return found;
 }
 
-int32_t fl_sh_requirements(void *self, flamenco_cx *cx, flamenco_shaman_file *files, uint64_t stride, uint64_t n,
-                           flamenco_error *err)
+/* What requirements works on. */
+typedef struct lookup {
+    shaman *s;
+    flamenco_cx *cx;
+    int stored_fd;
+    flamenco_shaman_file *files;
+    uint64_t stride;
+} lookup;
+
+static int32_t look_up(void *ctx, uint64_t from, uint64_t to, flamenco_error *err)
 {
-    shaman *s = self;
-    int stored_fd = -1;
-    int32_t rc = fl_sh_open_place(s, FL_SH_STORED, &stored_fd, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    fl_sh_hold(s, stored_fd, 0);
-    for (uint64_t i = 0; rc == FLAMENCO_OK && i < n; ++i) {
-        flamenco_shaman_file *file = (void *)((char *)files + i * stride);
+    const lookup *l = ctx;
+    for (uint64_t i = from; i < to; ++i) {
+        flamenco_shaman_file *file = (void *)((char *)l->files + i * l->stride);
         fl_sh_key key;
         file->status = FLAMENCO_SHAMAN_UNKNOWN;
         if (!fl_sh_key_make(file->sha, file->size_bytes, &key))
             continue;
-        int found = fl_sh_blob_look(s, stored_fd, &key, 1);
+        int found = fl_sh_blob_look(l->s, l->stored_fd, &key, 1);
         if (found < 0)
-            rc = fl_sh_fail_errno(err, "cannot look for file", key.sha);
-        else if (found)
+            return fl_sh_fail_errno(err, "cannot look for file", key.sha);
+        if (found)
             file->status = FLAMENCO_SHAMAN_STORED;
-        else if (fl_sh_is_uploading(s, &key))
+        else if (fl_sh_is_uploading(l->s, &key))
             file->status = FLAMENCO_SHAMAN_UPLOADING;
-        if (rc == FLAMENCO_OK && i % 256 == 0 && flamenco_cx_cancelled(cx))
-            rc = flamenco_fail(err, FLAMENCO_E_CANCELLED, "cancelled");
+        if (i % 256 == 0 && flamenco_cx_cancelled(l->cx))
+            return flamenco_fail(err, FLAMENCO_E_CANCELLED, "cancelled");
     }
-    fl_sh_release(s, stored_fd);
-    close(stored_fd);
+    return FLAMENCO_OK;
+}
+
+int32_t fl_sh_requirements(void *self, flamenco_cx *cx, flamenco_shaman_file *files, uint64_t stride, uint64_t n,
+                           flamenco_error *err)
+{
+    lookup l = { .s = self, .cx = cx, .stored_fd = -1, .files = files, .stride = stride };
+    int32_t rc = fl_sh_open_place(l.s, FL_SH_STORED, &l.stored_fd, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    fl_sh_hold(l.s, l.stored_fd, 0);
+    rc = fl_sh_in_parts(n, look_up, &l, err);
+    fl_sh_release(l.s, l.stored_fd);
+    close(l.stored_fd);
     return rc;
 }
 

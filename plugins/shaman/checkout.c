@@ -11,14 +11,11 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #define CANDIDATES 10
 #define SUFFIX_LEN 5 /* "-x3y4" */
 #define LEVELS_MAX 130 /* of a file's path; keys.c allows 64 */
-#define LINKS_PER_THREAD 2000u
-#define THREADS_MAX 4u
 
 /* A link to make. */
 typedef struct entry {
@@ -32,6 +29,7 @@ typedef struct checkout {
     const char *name; /* what suffixes are put on */
     entry *entries;
     uint64_t n;
+    int stored_fd; /* while blobs are looked for */
     uint32_t failed; /* atomic: a thread has failed, the others may stop */
     /* What was made. */
     int parent_fd; /* of the leaf */
@@ -55,26 +53,36 @@ static int32_t read_entry(checkout *c, const flamenco_shaman_file *file, flamenc
     return FLAMENCO_OK;
 }
 
-/* All of them must be stored. They are needed from now on, so that no collection takes them before the links are there. */
-static int32_t check_blobs(const checkout *c, flamenco_error *err)
+/* Marks those that are missing by their size. */
+static int32_t look_for_blobs(void *ctx, uint64_t from, uint64_t to, flamenco_error *err)
 {
-    int stored_fd = -1;
+    checkout *c = ctx;
+    for (uint64_t i = from; i < to; ++i) {
+        entry *e = &c->entries[i];
+        int found = e->key.size < 0 ? 0 : fl_sh_blob_look(c->s, c->stored_fd, &e->key, 1);
+        if (found < 0)
+            return fl_sh_fail_errno(err, "cannot look for file", e->key.sha);
+        if (!found)
+            e->key.size = -1;
+    }
+    return FLAMENCO_OK;
+}
+
+/* All of them must be stored. They are needed from now on, so that no collection takes them before the links are there. */
+static int32_t check_blobs(checkout *c, flamenco_error *err)
+{
     uint64_t missing = 0;
     const entry *first = NULL;
-    int32_t rc = fl_sh_open_place(c->s, FL_SH_STORED, &stored_fd, err);
+    int32_t rc = fl_sh_open_place(c->s, FL_SH_STORED, &c->stored_fd, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_sh_hold(c->s, stored_fd, 0);
-    for (uint64_t i = 0; rc == FLAMENCO_OK && i < c->n; ++i) {
-        const entry *e = &c->entries[i];
-        int found = e->key.size < 0 ? 0 : fl_sh_blob_look(c->s, stored_fd, &e->key, 1);
-        if (found < 0)
-            rc = fl_sh_fail_errno(err, "cannot look for file", e->key.sha);
-        else if (!found && missing++ == 0)
-            first = e;
-    }
-    fl_sh_release(c->s, stored_fd);
-    close(stored_fd);
+    fl_sh_hold(c->s, c->stored_fd, 0);
+    rc = fl_sh_in_parts(c->n, look_for_blobs, c, err);
+    fl_sh_release(c->s, c->stored_fd);
+    close(c->stored_fd);
+    for (uint64_t i = 0; rc == FLAMENCO_OK && i < c->n; ++i)
+        if (c->entries[i].key.size < 0 && missing++ == 0)
+            first = &c->entries[i];
     if (rc != FLAMENCO_OK || missing == 0)
         return rc;
     return flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "%llu of %llu files are not stored, among them that for \"%s\"",
@@ -270,80 +278,36 @@ static int32_t make_link(const checkout *c, int dir_fd, const char *name, const 
     return flamenco_fail(err, FLAMENCO_E_CONFLICT, "two files want the place \"%s\"", name);
 }
 
-/* A part of the sorted links, made by one thread. */
-typedef struct part {
-    checkout *c;
-    uint64_t from, to;
-    int32_t result;
-    flamenco_error err;
-    pthread_t thread;
-} part;
-
-static void *make_links(void *arg)
+/* Makes a part of the sorted links. */
+static int32_t make_links(void *ctx, uint64_t from, uint64_t to, flamenco_error *err)
 {
-    part *p = arg;
+    checkout *c = ctx;
+    int32_t rc = FLAMENCO_OK;
     stack st = { .path = NULL, .depth = 0 };
-    st.fds[0] = p->c->leaf_fd;
-    for (uint64_t i = p->from; i < p->to && p->result == FLAMENCO_OK; ++i) {
+    st.fds[0] = c->leaf_fd;
+    for (uint64_t i = from; i < to && rc == FLAMENCO_OK; ++i) {
         const char *name = NULL;
-        if (__atomic_load_n(&p->c->failed, __ATOMIC_RELAXED))
+        if (__atomic_load_n(&c->failed, __ATOMIC_RELAXED))
             break;
-        p->result = descend(&st, &p->c->entries[i].path, &name, &p->err);
-        if (p->result == FLAMENCO_OK)
-            p->result = make_link(p->c, st.fds[st.depth], name, &p->c->entries[i], &p->err);
+        rc = descend(&st, &c->entries[i].path, &name, err);
+        if (rc == FLAMENCO_OK)
+            rc = make_link(c, st.fds[st.depth], name, &c->entries[i], err);
     }
-    if (p->result != FLAMENCO_OK)
-        __atomic_store_n(&p->c->failed, 1, __ATOMIC_RELAXED);
+    if (rc != FLAMENCO_OK)
+        __atomic_store_n(&c->failed, 1, __ATOMIC_RELAXED);
     while (st.depth > 0)
         close(st.fds[st.depth--]);
-    return NULL;
-}
-
-static uint32_t count_threads(uint64_t links)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t n = links / LINKS_PER_THREAD + 1;
-    if (cores > 0 && n > (uint64_t)cores)
-        n = (uint64_t)cores;
-    return n > THREADS_MAX ? THREADS_MAX : (uint32_t)n;
-}
-
-/* Makes all links; many in parallel, since each new file waits for its directory alone. */
-static int32_t make_all_links(checkout *c, flamenco_error *err)
-{
-    part parts[THREADS_MAX];
-    uint32_t n = count_threads(c->n), started = 1;
-    int32_t rc = FLAMENCO_OK;
-    for (uint32_t i = 0; i < n; ++i)
-        parts[i] = (part){ .c = c, .from = c->n * i / n, .to = c->n * (i + 1) / n, .err = FLAMENCO_ERROR_INIT };
-    for (uint32_t i = 1; i < n; ++i, ++started) {
-        if (pthread_create(&parts[i].thread, NULL, make_links, &parts[i]) != 0)
-            break;
-    }
-    make_links(&parts[0]);
-    for (uint32_t i = started; i < n; ++i)
-        make_links(&parts[i]);
-    for (uint32_t i = 1; i < started; ++i)
-        pthread_join(parts[i].thread, NULL);
-    for (uint32_t i = 0; rc == FLAMENCO_OK && i < n; ++i)
-        if (parts[i].result != FLAMENCO_OK)
-            rc = flamenco_fail(err, parts[i].result, "%s", parts[i].err.text);
     return rc;
 }
 
-/* Makes directories and links durable. File systems with one journal, or none on this side, store everything up to a change
- * with that change: a new time stamp on the checkout and its sync, instead of a turn of the disk for each directory. */
+/* Makes directories and links durable: where changes become so in their order, by a new time stamp on the checkout and its
+ * sync, instead of a turn of the disk for each directory. */
 static int32_t sync_checkout(const checkout *c, flamenco_error *err)
 {
-    static const uint32_t in_order[] = { 0xEF53 /* ext4 */, 0x58465342 /* xfs */, 0x2FC12FC1 /* zfs */,
-                                         0x6969 /* nfs */, 0x01021994 /* tmpfs */ };
-    struct statfs fs;
-    int ordered = 0;
-    if (fstatfs(c->leaf_fd, &fs) == 0)
-        for (size_t i = 0; i < sizeof(in_order) / sizeof(in_order[0]); ++i)
-            ordered |= (uint32_t)fs.f_type == in_order[i];
-    if (ordered ? futimens(c->leaf_fd, NULL) != 0 || fsync(c->leaf_fd) != 0 || fsync(c->parent_fd) != 0
-                : syncfs(c->leaf_fd) != 0)
+    int failed = fl_sh_is_ordered(c->leaf_fd)
+                     ? futimens(c->leaf_fd, NULL) != 0 || fsync(c->leaf_fd) != 0 || fsync(c->parent_fd) != 0
+                     : syncfs(c->leaf_fd) != 0;
+    if (failed)
         return fl_sh_fail_errno(err, "cannot sync", c->leaf);
     return FLAMENCO_OK;
 }
@@ -352,7 +316,7 @@ static int32_t sync_checkout(const checkout *c, flamenco_error *err)
 
 static int32_t build(checkout *c, const char *suffix, flamenco_cx *cx, flamenco_str *path_out, flamenco_error *err)
 {
-    int32_t rc = make_all_links(c, err);
+    int32_t rc = fl_sh_in_parts(c->n, make_links, c, err);
     if (rc == FLAMENCO_OK)
         rc = sync_checkout(c, err);
     if (rc != FLAMENCO_OK)

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define MAKE_TRIES 100
@@ -213,6 +214,19 @@ void fl_sh_drop_key_dir(shaman *s, int dir_fd, const char *key_dir, int is_store
         pthread_mutex_unlock(&s->lock);
     }
     (void)unlinkat(dir_fd, outer, AT_REMOVEDIR);
+}
+
+int fl_sh_is_ordered(int fd)
+{
+    static const uint32_t types[] = { 0xEF53 /* ext4 */, 0x58465342 /* xfs */, 0x2FC12FC1 /* zfs */, 0x6969 /* nfs */,
+                                      0x01021994 /* tmpfs */ };
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); ++i)
+        if ((uint32_t)fs.f_type == types[i])
+            return 1;
+    return 0;
 }
 
 void fl_sh_hold(shaman *s, int stored_fd, int exclusive)

@@ -3,6 +3,7 @@
  * shaman.h - what the files of this plugin share: the instance, and what each file offers the others.
  *
  *   keys.c      names: checksums, blob paths, checkout and file paths of clients
+ *   parts.c     several threads
  *   places.c    opening directories of the storage without following links
  *   blobs.c     is a file stored, is it needed
  *   uploads.c   receiving a file
@@ -116,11 +117,22 @@ int fl_sh_make_key_dir(int dir_fd, const char *key_dir, uint32_t *made_out);
 /* Removes both when they are empty. */
 void fl_sh_drop_key_dir(shaman *s, int dir_fd, const char *key_dir, int is_stored);
 
+/* Tells whether the file system makes changes of directories durable in their order: it has one journal, or none on this
+ * side. Then the sync of what was changed last covers all that was changed before. */
+int fl_sh_is_ordered(int fd);
+
 /* Takes `hold`, and flock on the directory of blobs. Not to be nested. */
 void fl_sh_hold(shaman *s, int stored_fd, int exclusive);
 void fl_sh_release(shaman *s, int stored_fd);
 
 int fl_sh_is_stopping(const shaman *s);
+
+/* ---- parts.c ---- */
+
+/* Works on the items from..to-1. */
+typedef int32_t (*fl_sh_part)(void *ctx, uint64_t from, uint64_t to, flamenco_error *err);
+/* Has n items worked on, many of them on several threads at a time. Returns 0, or the first part's error. */
+int32_t fl_sh_in_parts(uint64_t n, fl_sh_part run, void *ctx, flamenco_error *err);
 
 /* ---- blobs.c ---- */
 

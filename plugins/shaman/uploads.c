@@ -298,6 +298,8 @@ static int sync_dirs(flamenco_shaman_upload *u, int stored_fd, int dir_fd, uint3
     unsigned bit = 0;
     if (fsync(dir_fd) != 0)
         return -1;
+    if (fl_sh_is_ordered(dir_fd))
+        return 0;
     if (((made & 1) != 0 || shares_directory(u)) && sync_dir(stored_fd, outer) != 0)
         return -1;
     sscanf(outer, "%2x", &bit);

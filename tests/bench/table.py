@@ -94,7 +94,7 @@ TABLE = (
     more("small.1", "4 KiB files, synced, 1 connection: files/s", "1/s", 1000, "1,010, not synced"),
     more("small.8", "… 8 connections", "1/s", 3000, "2,303, not synced"),
     less("lists.requirements", "requirements for 10,000 files, all stored", "ms", 40, "142"),
-    less("lists.requirements.calls", "… system calls per file", "", 3.1),
+    less("lists.requirements.calls", "… system calls per file", "", 3.01),
     less("lists.checkout", "checkout of 10,000 files", "ms", 200, "570"),
     info("lists.checkout.calls", "… system calls per file", ""),
     info("rss.helper", "RSS of the idle job compiler's helper, in addition", "MiB"),
