@@ -80,10 +80,12 @@ prepare()
 {
     if ((install)); then
         install_packages run || return 1
+        fetch_swagger_ui
     fi
     # -O2 with symbols: as fast as it gets, and a crash report names functions.
     configure "$build_folder" --buildtype=debugoptimized -Db_ndebug=true -Dtests=false || return 1
-    build "$build_folder"
+    build "$build_folder" || return 1
+    link_swagger_ui "$build_folder"
 }
 
 # get_setting KEY: prints what the manager's own settings file says; nothing when it says nothing.

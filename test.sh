@@ -16,7 +16,10 @@ usage: ./test.sh [options] [PART...]
 Installs the Debian packages that are missing and runs every test, or the parts that are named:
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
+  schema                a minute of schemathesis, which calls every operation with valid and broken input
+  fuzz                  the fuzz targets, a minute each
   plugin script         the examples, built against an installation and loaded; run.sh itself
+  web                   pages in a real browser
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
 
@@ -27,7 +30,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm plugin script asan tsan tidy)
+all_parts=(shell format unit api farm web schema plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -38,7 +41,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | plugin | script | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | web | schema | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -113,13 +116,17 @@ meson_tests()
     count $counts
 }
 
-# black_box FOLDER: pytest, with the programs built in FOLDER.
+# black_box FOLDER: pytest, with the programs built in FOLDER. Most tests wait more than they work, so a few files run side by
+# side; those of the faults measure how the manager does beside an attack, and run alone.
 black_box()
 {
     local folder=$1 suite counts report="$scratch/pytest.xml"
-    for suite in tests/api tests/farm_sim; do
+    local -a side_by_side
+    for suite in tests/api tests/farm_sim tests/faults; do
+        side_by_side=(-n "$(($(nproc) + 1))" --dist loadfile)
+        [[ $suite != tests/faults ]] || side_by_side=()
         rm -f "$report"
-        FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" "$suite"
+        FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider "${side_by_side[@]}" --junitxml="$report" "$suite"
         counts=$(python3 tools/setup/count_results.py junit "$report")
         # shellcheck disable=SC2086 # two numbers
         count $counts
@@ -169,15 +176,14 @@ with_manager()
     rm -rf "$data"
 }
 
-# farm_runs FOLDER WHAT DEMO LOAD SOAK SOAK: the simulated farm; each of the last four is a string of options. One soak is
-# disturbed by people, the other by broken connections: with both, a request without an answer leaves open what was to be.
+# farm_runs FOLDER WHAT DEMO LOAD SOAK: the simulated farm; each of the last three is a string of options.
 farm_runs()
 {
     local folder=$1 what=$2 mode
     local sim="$folder/tools/farm-sim/farm-sim"
     local -a options
     shift 2
-    for mode in demo load soak soak; do
+    for mode in demo load soak; do
         read -ra options <<<"$1"
         check "farm-sim $mode ${options[*]}, $what" with_manager "$folder" "$sim" "$mode" "${options[@]}"
         shift
@@ -197,7 +203,8 @@ prepare()
     local name=$1 folder="$root/build-$1"
     shift
     configure "$folder" "$@" || return 1
-    build "$folder"
+    build "$folder" || return 1
+    link_swagger_ui "$folder"
 }
 
 build_test()
@@ -265,15 +272,49 @@ run_unit()
 run_api()
 {
     build_test || return 1
-    black_box "$root/build-test"
+    black_box "$root/build-test" tests/api tests/faults tests/farm_sim
+}
+
+run_web()
+{
+    build_test || return 1
+    black_box "$root/build-test" tests/web
 }
 
 run_farm()
 {
     build_test || return 1
     farm_runs "$root/build-test" "normal build" "--frame-time 50ms --time-scale 0.05" "--tasks 5000" \
-        "--duration 20s --cut-rate 0" "--duration 20s --disturb-rate 0 --cut-rate 0.03"
+        "--duration 30s --disturb-rate 4 --cut-rate 0.02"
     check "the benchmarks run, with tiny sizes" tests/bench/run --quick --build "$root/build-test"
+}
+
+# Packages from PyPI, which Debian does not have, into a folder of their own; made anew when the list has changed.
+python_packages()
+{
+    local folder=$1 list=$2
+    cmp -s "$list" "$folder/requirements.txt" && return 0
+    rm -rf "$folder"
+    python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$list" &&
+        cp "$list" "$folder/requirements.txt"
+}
+
+run_schema()
+{
+    build_test || return 1
+    with_lock python_packages "$root/build-schemathesis" tests/schema/requirements.txt || return 1
+    check "every reply is as the OpenAPI document says" tests/schema/run --build "$root/build-test" \
+        --schemathesis "$root/build-schemathesis/bin/schemathesis"
+}
+
+# The targets have a build of their own, with clang.
+run_fuzz()
+{
+    with_lock tests/fuzz/run 60 >"$scratch/fuzz.out" 2>&1
+    local code=$?
+    cat "$scratch/fuzz.out"
+    count "$(grep -c '^ok ' "$scratch/fuzz.out")" "$(grep -c '^FAILED ' "$scratch/fuzz.out")"
+    return "$code"
 }
 
 run_plugin()
@@ -305,9 +346,9 @@ run_asan()
     local -x UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     local -x LSAN_OPTIONS="suppressions=$root/tests/sanitizers/lsan.supp:print_suppressions=0"
     meson_tests "$root/build-asan" --no-suite bench --no-suite abi -t 5
-    black_box "$root/build-asan"
+    black_box "$root/build-asan" tests/api tests/faults tests/farm_sim
     farm_runs "$root/build-asan" "address sanitizer" "--frame-time 50ms --time-scale 0.05" "--tasks 1000" \
-        "--duration 15s --cut-rate 0" "--duration 15s --disturb-rate 0 --cut-rate 0.03"
+        "--duration 20s --disturb-rate 4 --cut-rate 0.02"
 }
 
 run_tsan()
@@ -316,7 +357,7 @@ run_tsan()
     local -x TSAN_OPTIONS="suppressions=$root/tests/sanitizers/tsan.supp:halt_on_error=1:second_deadlock_stack=1"
     meson_tests "$root/build-tsan" --no-suite bench --no-suite abi -t 10
     farm_runs "$root/build-tsan" "thread sanitizer" "--frame-time 50ms --time-scale 0.05" "--tasks 500" \
-        "--duration 15s --cut-rate 0" "--duration 15s --disturb-rate 0 --cut-rate 0.03"
+        "--duration 20s --disturb-rate 4 --cut-rate 0.02"
 }
 
 run_tidy()
@@ -334,9 +375,9 @@ run_coverage()
     build_coverage || return 1
     find "$root/build-coverage" -name '*.gcda' -delete
     meson_tests "$root/build-coverage" --no-suite bench --no-suite abi -t 2
-    black_box "$root/build-coverage"
+    black_box "$root/build-coverage" tests/api tests/faults tests/farm_sim
     farm_runs "$root/build-coverage" "coverage build" "--frame-time 50ms --time-scale 0.05" "--tasks 1000" \
-        "--duration 15s --cut-rate 0" "--duration 15s --disturb-rate 0 --cut-rate 0.03"
+        "--duration 20s --disturb-rate 4 --cut-rate 0.02"
     gcovr --root "$root" --filter core/ --filter plugins/ --gcov-ignore-parse-errors --print-summary \
         "$root/build-coverage"
 }
@@ -345,6 +386,7 @@ run_coverage()
 
 if ((install)); then
     install_packages run test || exit 1
+    fetch_swagger_ui # without it, the part `web` fails
 fi
 for name in "${parts[@]}"; do
     part "$name"

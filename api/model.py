@@ -13,14 +13,16 @@ C_WORDS = {"auto", "break", "case", "char", "const", "continue", "default", "do"
            "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"}
 METHODS = ("get", "put", "post", "delete")
 JSON = "application/json"
+NO_VALUE = {"type": "string", "enum": [""]}  # the text of an enumeration's NONE
 DEFAULT_BODY_LIMIT = 16 * 1024 * 1024
 CLASSES = ("none", "read", "write", "steps", "work")
+LANES = ("", "configuration", "check")
 SCHEMA_KEYS = {"type", "format", "description", "enum", "default", "minimum", "maximum", "items", "properties", "required",
-               "additionalProperties", "nullable", "allOf", "$ref", "x-flamenco-always", "x-flamenco-omit-empty",
-               "x-flamenco-raw", "x-flamenco-text", "x-flamenco-always-fields"}
+               "additionalProperties", "nullable", "allOf", "anyOf", "$ref", "x-flamenco-always", "x-flamenco-omit-empty",
+               "x-flamenco-raw", "x-flamenco-always-fields"}
 OPERATION_KEYS = {"operationId", "tags", "summary", "description", "parameters", "requestBody", "responses", "security",
                   "x-flamenco-class", "x-flamenco-prepare", "x-flamenco-finish", "x-flamenco-body-limit",
-                  "x-flamenco-unvalidated", "x-flamenco-worker"}
+                  "x-flamenco-unvalidated", "x-flamenco-worker", "x-flamenco-lane"}
 
 
 class DocumentError(Exception):
@@ -76,7 +78,6 @@ class Field:
         self.always = bool(schema.get("x-flamenco-always"))
         self.omit_empty = bool(schema.get("x-flamenco-omit-empty"))
         self.raw = bool(schema.get("x-flamenco-raw"))
-        self.text = bool(schema.get("x-flamenco-text"))
         self.nullable = bool(schema.get("nullable"))
         self.default = schema.get("default")
         self.inbound = False
@@ -231,6 +232,10 @@ class Model:
 
     def _type(self, schema, place):
         schema = self._node(schema, place)
+        if "anyOf" in schema:
+            if len(schema["anyOf"]) != 2 or schema["anyOf"][1] != NO_VALUE:
+                raise DocumentError(f"{place}: anyOf is for an enumeration of replies that may be {NO_VALUE}")
+            schema = schema["anyOf"][0]
         if "$ref" in schema or ("allOf" in schema and len(schema["allOf"]) == 1):
             target = self._named(self._ref_name(schema if "$ref" in schema else schema["allOf"][0]))
             while target.kind == "alias":
@@ -293,6 +298,9 @@ class Model:
         op.klass = node["x-flamenco-class"]
         if op.klass not in CLASSES:
             raise DocumentError(f"{op.id}: class {op.klass}")
+        op.lane = node.get("x-flamenco-lane", "")
+        if op.lane not in LANES or (op.lane and op.klass != "work"):
+            raise DocumentError(f"{op.id}: lane {op.lane}")
         op.prepare = bool(node.get("x-flamenco-prepare"))
         op.finish = bool(node.get("x-flamenco-finish"))
         op.body_limit = node.get("x-flamenco-body-limit", DEFAULT_BODY_LIMIT)

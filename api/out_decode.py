@@ -94,7 +94,7 @@ class Tables:
         types = [self.name(f.type) for f in schema.fields]
         out = f"static const fl_in_field {name}[] = {{\n"
         for field, type_ in zip(schema.fields, types):
-            if field.raw or field.text:
+            if field.raw:
                 raise ValueError(f"{schema.name}.{field.name}: raw and text members cannot be read")
             has = f"offsetof({schema.c}, has_{field.member})" if field.has_flag else "FL_IN_NO_OFFSET"
             out += f"    {{ .name = {c_text(field.name)}, .type = &{type_}, "

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes api_routes.[ch]: the interface that the handlers fill, the table of operations, and the tree of paths."""
-from model import c_text
+from model import LANES, c_text
 from out_types import comment, head
 
 METHOD_ORDER = ("DELETE", "GET", "POST", "PUT")  # the order within Allow
@@ -31,6 +31,7 @@ typedef struct api_operation {
     const char *path;    /* template */
     uint64_t body_limit; /* bytes; 0 = as large as declared */
     uint32_t in_size;    /* of its api_..._in */
+    uint32_t lane;       /* handlers of one lane run one after the other; 0 = each by itself */
     uint8_t auth;        /* needs a Worker's credentials */
     uint8_t worker;      /* trouble of the database closes the connection instead of a 5xx */
     uint8_t prepare, finish;
@@ -219,7 +220,7 @@ def source(model):
     for op in model.operations:
         out += (f"    {{ .id = API_OP_{op.name.upper()}, .klass = API_CLASS_{op.klass.upper()}, .name = {c_text(op.id)}, "
                 f".method = {c_text(op.method)}, .path = {c_text(op.path)}, .body_limit = UINT64_C({op.body_limit}), "
-                f".in_size = (uint32_t)sizeof(api_{op.name}_in), .auth = {int(op.auth)}, .worker = {int(op.worker)}, "
+                f".in_size = (uint32_t)sizeof(api_{op.name}_in), .lane = {LANES.index(op.lane)}, .auth = {int(op.auth)}, .worker = {int(op.worker)}, "
                 f".prepare = {int(op.prepare)}, .finish = {int(op.finish)}, .has_body = {int(op.body is not None)}, "
                 f".validated = {int(not op.unvalidated)} }},\n")
     out += "};\n\n"

@@ -45,7 +45,7 @@ def list_type(model, item):
 
 def c_type(model, type_, inbound, field=None):
     """The C type that holds a value."""
-    if field is not None and (field.raw or field.text):
+    if field is not None and field.raw:
         return "flamenco_str "
     if type_.kind == "text":
         return "flamenco_str "
@@ -75,7 +75,7 @@ def field_note(field, inbound):
         return "borrowed from the body" + ("" if field.required else "; NULL: absent")
     if field.type.kind == "time":
         return "µs" if field.written_always else "µs; FLAMENCO_TIME_NONE: absent"
-    if field.type.kind == "enum" and not field.written_always and not field.text:
+    if field.type.kind == "enum" and not field.written_always:
         return "0: absent"
     if field.by_pointer:
         return "NULL: absent"

@@ -15,7 +15,7 @@ class Writer:
         pad = "    " * indent
         if field is not None and field.raw:
             return self.raw(expr, "null", pad)
-        if field is not None and field.text or type_.kind == "text":
+        if type_.kind == "text":
             return f"{pad}fl_json_str(w, {expr});\n"
         if type_.free:
             if inbound:

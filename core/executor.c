@@ -9,14 +9,6 @@
 
 #define STUCK_AFTER_US 10000000
 
-int64_t fl_monotonic_us(void)
-{
-    struct timespec ts;
-    if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
-        return 0;
-    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 void fl_queue_init(fl_step_queue *queue)
 {
     queue->first = NULL;
@@ -89,7 +81,8 @@ void fl_executor_submit(fl_executor *ex, fl_step *step)
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
     pthread_mutex_lock(&ex->lock);
     int refused = ex->stopping != 0;
-    if (!refused && step->ops->kind == FLAMENCO_STEP_WRITE) {
+    int rides = step->ops->rides && ex->takes_reads;
+    if (!refused && (step->ops->kind == FLAMENCO_STEP_WRITE || rides)) {
         fl_queue_push(&ex->writes, step);
         if (ex->writes.length == 1)
             pthread_cond_signal(&ex->writer_wake);

@@ -35,6 +35,7 @@ struct fl_listeners;
 struct fl_loader;
 struct fl_metrics;
 struct fl_parked;
+struct fl_probes;
 struct fl_publisher;
 struct fl_timers;
 struct fl_touches;
@@ -79,6 +80,7 @@ struct flamenco {
     struct fl_budget *reply_budget; /* lists on their way to clients */
     struct fl_budget *compile_budget; /* compiled jobs that are not stored yet */
     struct fl_host *core_host; /* the host table for work of the core itself */
+    struct fl_probes *probes;
     struct fl_http *http;
 
     const struct fl_http_settings *http_settings; /* manager.yaml, sections `http` and `limits` */
@@ -97,7 +99,7 @@ struct flamenco {
 #define FL_WANT_RESTART 2u
 
 /* Asks the manager to stop itself: with exit code 1 and the reason in the log, or (restart 1) to start anew in place.
- * Returns at once; the first call counts. [any] */
+ * Returns at once; of several calls the first counts, and failure before a restart. [any] */
 void fl_manager_fail(struct flamenco *f, const char *reason);
 void fl_manager_restart(struct flamenco *f);
 

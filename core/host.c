@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/timefmt.h"
 #include "core/base/uuid.h"
+#include "core/config/manager_yaml.h"
 #include "core/executor.h"
 #include "core/listeners.h"
 #include "core/metrics.h"
@@ -285,6 +286,12 @@ static void host_fail(void *h, const char *reason)
     fl_manager_fail(host->f, reason);
 }
 
+static int64_t host_limit(void *h, const char *key)
+{
+    const struct flamenco *f = ((fl_host *)h)->f;
+    return f->limits != NULL ? fl_limit_by_key(f->limits, key) : 0;
+}
+
 void fl_host_init(fl_host *host, struct flamenco *f, const char *name, void *owner, fl_find_service find_service)
 {
     host->f = f;
@@ -319,5 +326,7 @@ void fl_host_init(fl_host *host, struct flamenco *f, const char *name, void *own
         .uuid_parse = fl_uuid_parse,
         .uuid_make = host_uuid_make,
         .fail = host_fail,
+        .buf_bytes = fl_shared_str,
+        .limit = host_limit,
     };
 }

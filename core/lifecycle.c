@@ -16,12 +16,14 @@
 #include "core/base/str.h"
 #include "core/budget.h"
 #include "core/executor.h"
+#include "core/first_run.h"
 #include "core/host.h"
 #include "core/http/http.h"
 #include "core/listeners.h"
 #include "core/metrics.h"
 #include "core/own_urls.h"
 #include "core/parked.h"
+#include "core/probes.h"
 #include "core/publisher.h"
 #include "core/purge.h"
 #include "core/timers.h"
@@ -37,9 +39,8 @@
 
 void fl_manager_fail(struct flamenco *f, const char *reason)
 {
-    uint32_t nothing = FL_WANT_NOTHING;
     uint64_t one = 1;
-    if (!__atomic_compare_exchange_n(&f->wanted, &nothing, FL_WANT_FAIL, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_exchange_n(&f->wanted, FL_WANT_FAIL, __ATOMIC_ACQ_REL) == FL_WANT_FAIL)
         return;
     fl_error("manager", "stopping: %s", reason);
     if (write(f->wake_fd, &one, sizeof(one)) < 0)
@@ -219,21 +220,24 @@ static int32_t make_origins(fl_run *run, const flamenco_str *urls, size_t n)
     return FLAMENCO_OK;
 }
 
-static int32_t listen_http(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
+static int32_t listen_http(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
     fl_http_config config;
     flamenco_str urls[URLS_MAX];
     const fl_config_snapshot *current = fl_config_current(f->config);
     flamenco_str address = fl_arena_copy(run->arena, current->ref->listen);
+    int first_run = current->first_run;
     fl_config_unref(current);
     if (address.ptr == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to listen");
     fill_http_config(run, &config);
     config.listen = &address.ptr;
     config.n_listen = 1;
-    config.inherited = inherited;
-    config.n_inherited = n_inherited;
+    config.inherited = inherited->listen;
+    config.n_inherited = inherited->n_listen;
+    config.adopted = inherited->connections;
+    config.n_adopted = inherited->n_connections;
     const char *scheme = config.tls_cert != NULL ? "https" : "http";
     /* Before the first request comes in, since every reply looks at the origins. */
     size_t n = fl_own_urls(run->arena, address, scheme, urls, URLS_MAX);
@@ -247,6 +251,8 @@ static int32_t listen_http(fl_run *run, const int *inherited, size_t n_inherited
     fl_info("manager", "listening on %.*s", FL_STR_ARGS(fl_http_address(f->http, 0)));
     for (size_t i = 0; i < n; ++i)
         fl_info("manager", "- %.*s", FL_STR_ARGS(urls[i]));
+    if (first_run && n > 0 && inherited->n_listen == 0)
+        run->first_run = fl_first_run_begin(f, urls[0]);
     for (size_t i = 0; i < f->n_discoveries; ++i) {
         flamenco_error why = FLAMENCO_ERROR_INIT;
         if (flamenco_discovery_announce(&f->discoveries[i], urls, n, &why) != FLAMENCO_OK)
@@ -272,7 +278,20 @@ static void announce(struct flamenco *f, const char *type)
         fl_batch_unref(batch);
 }
 
-int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flamenco_error *err)
+/* Clients are told the version of the add-on that is served, unless the admin said another one (decisions, "Kept"). */
+static void take_addon_version(fl_run *run)
+{
+    struct flamenco *f = &run->f;
+    for (size_t i = 0; i < f->n_routes && run->yaml->reported_version.len == 0; ++i) {
+        flamenco_str version = flamenco_http_routes_addon_version(&f->routes[i]);
+        if (version.len == 0 || version.len >= sizeof(f->reported_version))
+            continue;
+        snprintf(f->reported_version, sizeof(f->reported_version), "%.*s", FL_STR_ARGS(version));
+        break;
+    }
+}
+
+int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
     int32_t rc = fl_loader_start_member(f->loader, "clock", err);
@@ -290,16 +309,20 @@ int32_t fl_run_start(fl_run *run, const int *inherited, size_t n_inherited, flam
         rc = fl_loader_start(f->loader, err);
     if (rc == FLAMENCO_OK && f->shaman.table != NULL)
         rc = fl_workpool_start_storage(f, &f->storage_pool, err);
+    if (rc == FLAMENCO_OK && (f->probes = fl_probes_create(f->loader)) == NULL)
+        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to ask plugins for their health");
     if (rc == FLAMENCO_OK)
         rc = fl_dispatch_check_routes(f, err);
     if (rc == FLAMENCO_OK)
         rc = repair(f, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    take_addon_version(run);
     fl_purge_remains(f);
+    flamenco_job_deleter_poke(&f->job_deleter); /* what the last run left marked, or hidden and marked */
     rc = fl_periodic_start(f, &run->periodic, err);
     if (rc == FLAMENCO_OK)
-        rc = listen_http(run, inherited, n_inherited, err);
+        rc = listen_http(run, inherited, err);
     if (rc == FLAMENCO_OK)
         announce(f, "manager-startup");
     return rc;
@@ -328,18 +351,35 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     fl_budget_expire(f->reply_budget, 0, 1);
     fl_budget_expire(f->compile_budget, 0, 1);
     sleep_us(ANNOUNCE_WAIT_US);
-    if (restarting)
+    if (restarting) {
         n = fl_http_listen_fds(f->http, fds, cap);
+        fl_http_keep_connections(f->http);
+    }
     fl_http_drain(f->http);
     int64_t wait_us = restarting ? SECOND_US : 20 * SECOND_US;
     if (fl_http_stop(f->http, fl_monotonic_us() + wait_us, &err) != FLAMENCO_OK) {
         fl_error("http", "%s", err.text);
+        /* Their clients were cut. A large job may be compiled for seconds yet, and others wait for the restart. */
+        fl_workpool_cancel(f->workpool);
+        if (f->storage_pool != NULL)
+            fl_workpool_cancel(f->storage_pool);
         if (fl_http_stop(f->http, fl_monotonic_us() + SECOND_US, &err) != FLAMENCO_OK && !restarting) {
             fl_error("manager", "a request hangs, leaving without it: %s", err.text);
             _exit(1);
         }
     }
     return n;
+}
+
+/* No plugin is stopped while a thread is in it. */
+static void stop_probes(struct flamenco *f, int restarting)
+{
+    const char *hangs = fl_probes_stop(f->probes, fl_monotonic_us() + SECOND_US);
+    if (hangs == NULL)
+        return;
+    fl_error("manager", "%s was asked for its health and hangs%s", hangs, restarting ? "" : ", leaving without it");
+    if (!restarting)
+        _exit(1);
 }
 
 static void drop_timer(fl_on_timer on_timer, void *ctx)
@@ -365,11 +405,18 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_workpool_stop(f->storage_pool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
+    if (f->probes != NULL)
+        stop_probes(f, restarting);
     if (f->publisher != NULL)
         fl_publisher_stop(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->loader != NULL)
         fl_loader_stop(f->loader, fl_monotonic_us() + 5 * SECOND_US);
     return n;
+}
+
+size_t fl_run_kept(fl_run *run, const int **fds_out)
+{
+    return run->f.http != NULL ? fl_http_kept(run->f.http, fds_out) : 0;
 }
 
 void fl_run_destroy(fl_run *run)
@@ -378,10 +425,12 @@ void fl_run_destroy(fl_run *run)
     fl_http_destroy(f->http);
     fl_timers_destroy(f->timers, drop_timer);
     fl_periodic_destroy(run->periodic);
+    fl_first_run_destroy(run->first_run);
     fl_executor_destroy(f->executor);
     fl_workpool_destroy(f->storage_pool);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);
+    fl_probes_destroy(f->probes);
     fl_loader_destroy(f->loader);
     fl_parked_destroy(f->parked);
     fl_budget_destroy(f->reply_budget);

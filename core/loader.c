@@ -298,8 +298,18 @@ static int32_t set_member(struct flamenco *f, const char *member, const fl_insta
     return FLAMENCO_OK;
 }
 
+static int32_t note_member(fl_instance *instance, const char *name)
+{
+    char *all = NULL, *before = instance->members;
+    if (asprintf(&all, "%s%s%s", before != NULL ? before : "", before != NULL ? " " : "", name) < 0)
+        return FLAMENCO_E_NOMEM;
+    free(before);
+    instance->members = all;
+    return FLAMENCO_OK;
+}
+
 /* Gives the instance to every member that it serves. */
-static int32_t set_members(fl_loader *loader, const fl_instance *instance)
+static int32_t set_members(fl_loader *loader, fl_instance *instance)
 {
     for (size_t i = 0; i < loader->yaml->n_plugins; ++i) {
         const fl_plugin_entry *entry = &loader->yaml->plugins[i];
@@ -307,6 +317,8 @@ static int32_t set_members(fl_loader *loader, const fl_instance *instance)
             continue;
         const void *table = fl_instance_table(instance, entry->member->service);
         int32_t rc = set_member(loader->f, entry->member->name, instance, table);
+        if (rc == FLAMENCO_OK)
+            rc = note_member(instance, entry->member->name);
         if (rc != FLAMENCO_OK)
             return rc;
     }
@@ -394,6 +406,7 @@ static void destroy_instance(fl_instance *instance)
     }
     free(instance->provided);
     free(instance->services);
+    free(instance->members);
     free(instance->path);
 }
 
@@ -430,11 +443,43 @@ fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index)
     const fl_instance *instance = &loader->instances[index];
     return (fl_plugin_info){ .name = instance->entry->name,
                              .member = instance->entry->member->name,
+                             .members = instance->members != NULL ? instance->members : instance->entry->member->name,
                              .id = text_or_dash(instance->plugin.id),
                              .version = text_or_dash(instance->plugin.version),
                              .licence = text_or_dash(instance->plugin.licence),
                              .file = text_or_dash(instance->path),
-                             .services = text_or_dash(instance->services) };
+                             .services = text_or_dash(instance->services),
+                             .enabled = 1 };
+}
+
+static int is_disabled(const fl_plugin_entry *entry)
+{
+    return !entry->enabled && entry->file != NULL && entry->use == NULL;
+}
+
+size_t fl_loader_count_disabled(const fl_loader *loader)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < loader->yaml->n_plugins; ++i)
+        n += is_disabled(&loader->yaml->plugins[i]) != 0;
+    return n;
+}
+
+fl_plugin_info fl_loader_info_disabled(const fl_loader *loader, size_t index)
+{
+    const fl_plugin_entry *entry = loader->yaml->plugins;
+    for (;; ++entry) {
+        if (is_disabled(entry) && index-- == 0)
+            break;
+    }
+    return (fl_plugin_info){ .name = entry->name,
+                             .member = entry->member->name,
+                             .members = entry->member->name,
+                             .id = "",
+                             .version = "",
+                             .licence = "",
+                             .file = entry->file,
+                             .services = entry->member->service };
 }
 
 void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out)

@@ -15,9 +15,11 @@ typedef struct fl_loader fl_loader;
 typedef struct fl_plugin_info {
     const char *name; /* of the instance */
     const char *member; /* the member that it serves first */
+    const char *members; /* all that it serves, blank-separated */
     const char *id, *version, *licence;
     const char *file; /* absolute path */
     const char *services; /* blank-separated ids */
+    int enabled;
 } fl_plugin_info;
 
 /* What the loader must know of its surroundings. Borrowed. */
@@ -46,8 +48,13 @@ void fl_loader_stop(fl_loader *loader, int64_t deadline_us);
 /* Destroys the instances. Files stay mapped. Accepts NULL. [main] */
 void fl_loader_destroy(fl_loader *loader);
 
+/* Those that were loaded, in the order of manager.yaml. */
 size_t fl_loader_count(const fl_loader *loader);
 fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index);
+
+/* Those that manager.yaml names but switches off: what is known of them without loading the file. */
+size_t fl_loader_count_disabled(const fl_loader *loader);
+fl_plugin_info fl_loader_info_disabled(const fl_loader *loader, size_t index);
 
 /* Writes the plugin's settings as a JSON array, secrets masked. [any] */
 void fl_loader_settings_json(const fl_loader *loader, size_t index, fl_buf *out);

@@ -27,6 +27,7 @@ typedef struct fl_instance {
     fl_provided *provided;
     size_t n_provided;
     char *services; /* ids, blank-separated */
+    char *members; /* names, blank-separated */
     fl_host host;
     fl_settings *settings;
     void *self;

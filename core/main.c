@@ -4,28 +4,35 @@
  * starts it anew in place when that is asked for.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/child.h"
 #include "core/garbage.h"
 #include "core/lifecycle.h"
 #include "core/options.h"
 #include "core/places.h"
+#include "core/step.h"
 #include "core/version.h"
 
 #define LISTEN_FDS_ENV "FLAMENCO_LISTEN_FDS" /* listening sockets handed over by execve, "3,4" */
+#define CONNECTIONS_ENV "FLAMENCO_CONNECTIONS" /* a file in memory with the descriptors of connections, as ints */
 #define FDS_MAX 16
 #define STOP_AT_MOST_S 30
+#define CHECK_AT_MOST_US INT64_C(30000000)
 
 static void block_signals(sigset_t *set)
 {
@@ -69,6 +76,26 @@ static size_t read_listen_fds(int *fds)
     return n;
 }
 
+/* Reads the list of connections that restart_in_place wrote. *out is NULL when there is none. */
+static size_t read_connections(int **out)
+{
+    const char *text = getenv(CONNECTIONS_ENV);
+    struct stat st;
+    size_t n = 0;
+    int file = text != NULL ? (int)strtol(text, NULL, 10) : -1;
+    *out = NULL;
+    if (file >= 3 && fstat(file, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+        *out = malloc((size_t)st.st_size);
+    if (*out != NULL) {
+        ssize_t got = pread(file, *out, (size_t)st.st_size, 0);
+        n = got > 0 ? (size_t)got / sizeof(**out) : 0;
+    }
+    if (file >= 3)
+        close(file);
+    unsetenv(CONNECTIONS_ENV);
+    return n;
+}
+
 /* What stands between the command line and a run. */
 typedef struct program {
     fl_options options;
@@ -76,8 +103,9 @@ typedef struct program {
     fl_config_problems problems;
     fl_run run;
     char **argv;
-    int inherited[FDS_MAX];
-    size_t n_inherited;
+    int listen_fds[FDS_MAX];
+    int *connections;
+    fl_inherited inherited; /* the two above */
 } program;
 
 /* Reads both files. What the second one lacks or has wrong does not keep the first one's plugins from being looked at, so
@@ -170,39 +198,74 @@ static uint32_t wait_for_end(struct flamenco *f, const sigset_t *signals)
     return wanted;
 }
 
-/* While the manager stops: a second signal, or too long a time, ends the process at once. */
+/* What goes on beside a stop. */
+typedef struct stop_watch {
+    uint32_t stopped; /* atomic */
+    uint32_t may_restart; /* atomic: it is to start anew, and nobody has asked it to end since */
+} stop_watch;
+
+/* While the manager stops: a second signal, or too long a time, ends the process at once. A signal that comes while it is
+ * about to start anew is the first one. */
 static void *watch_stop(void *arg)
 {
     sigset_t set;
-    const uint32_t *stopped = arg;
+    stop_watch *watch = arg;
+    int64_t until_us = fl_monotonic_us() + STOP_AT_MOST_S * INT64_C(1000000);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR1);
-    struct timespec limit = { .tv_sec = STOP_AT_MOST_S };
-    int signal = sigtimedwait(&set, NULL, &limit);
-    if (__atomic_load_n(stopped, __ATOMIC_ACQUIRE))
-        return NULL;
+    int signal;
+    for (;;) {
+        int64_t left_us = until_us - fl_monotonic_us();
+        struct timespec limit = { .tv_sec = left_us / 1000000, .tv_nsec = left_us % 1000000 * 1000 };
+        signal = left_us > 0 ? sigtimedwait(&set, NULL, &limit) : -1;
+        if (__atomic_load_n(&watch->stopped, __ATOMIC_ACQUIRE))
+            return NULL;
+        if (left_us <= 0 || (signal > 0 && !__atomic_exchange_n(&watch->may_restart, 0, __ATOMIC_ACQ_REL)))
+            break;
+        if (signal > 0)
+            fl_info("manager", "stopping instead of restarting");
+    }
     fl_error("manager", signal < 0 ? "something hangs; leaving after 30 s, nothing acknowledged is lost"
                                    : "leaving at once, nothing acknowledged is lost");
     _exit(1);
 }
 
-static size_t stop_watched(fl_run *run, int restarting, int *fds)
+/* *restarting becomes 0 when it is to end after all. */
+static size_t stop_watched(fl_run *run, int *restarting, int *fds)
 {
     pthread_t thread;
-    uint32_t stopped = 0;
-    int watched = pthread_create(&thread, NULL, watch_stop, &stopped) == 0;
-    size_t n = fl_run_stop(run, restarting, fds, FDS_MAX);
-    __atomic_store_n(&stopped, 1, __ATOMIC_RELEASE);
+    stop_watch watch = { .may_restart = *restarting != 0 };
+    int watched = pthread_create(&thread, NULL, watch_stop, &watch) == 0;
+    size_t n = fl_run_stop(run, *restarting, fds, FDS_MAX);
+    __atomic_store_n(&watch.stopped, 1, __ATOMIC_RELEASE);
     if (watched) {
         pthread_kill(thread, SIGUSR1);
         pthread_join(thread, NULL);
     }
+    *restarting = (int)__atomic_load_n(&watch.may_restart, __ATOMIC_ACQUIRE);
     return n;
 }
 
-/* Becomes the program anew, with the same process id and the same listening sockets. Returns only on failure. */
+/* Leaves the connections that are to go on to the new image. Without memory for the list they end with this one. */
+static void hand_connections_on(const int *fds, size_t n)
+{
+    char text[16];
+    int file = n > 0 ? memfd_create("connections", 0) : -1;
+    if (file < 0)
+        return;
+    if (write(file, fds, n * sizeof(*fds)) != (ssize_t)(n * sizeof(*fds))) {
+        close(file);
+        return;
+    }
+    for (size_t i = 0; i < n; ++i)
+        fcntl(fds[i], F_SETFD, 0);
+    snprintf(text, sizeof(text), "%d", file);
+    setenv(CONNECTIONS_ENV, text, 1);
+}
+
+/* Becomes the program anew, with the same process id, listening sockets and connections. Returns only on failure. */
 static void restart_in_place(program *p, const int *fds, size_t n)
 {
     char text[FDS_MAX * 8] = "";
@@ -210,26 +273,76 @@ static void restart_in_place(program *p, const int *fds, size_t n)
         size_t used = strlen(text);
         snprintf(text + used, sizeof(text) - used, "%s%d", i > 0 ? "," : "", fds[i]);
     }
+    const int *connections = NULL;
+    size_t n_connections = fl_run_kept(&p->run, &connections);
     setenv(LISTEN_FDS_ENV, text, 1);
+    hand_connections_on(connections, n_connections);
     /* Signals stay blocked: one that comes now waits for the new program, instead of ending it before it can listen. */
     execv(p->places.program, p->argv);
     fl_error("manager", "cannot start %s anew: %s", p->places.program, strerror(errno));
+}
+
+/* Looks whether the program could start anew at all, by letting it check the configuration: a manager that is up must not go
+ * down over a typing error. It serves meanwhile. */
+static int may_restart(program *p)
+{
+    size_t n = 0, given = 0;
+    int status = 0;
+    fl_buf nothing = { 0 };
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    fl_child_options options = { .deadline_us = fl_monotonic_us() + CHECK_AT_MOST_US, .own_output = 1 };
+    while (p->argv[given] != NULL)
+        ++given;
+    const char **argv = calloc(given + 4, sizeof(*argv));
+    if (argv == NULL) {
+        fl_error("manager", "not restarting: out of memory");
+        return 0;
+    }
+    argv[n++] = p->places.program;
+    argv[n++] = "--check-config";
+    argv[n++] = "--quiet";
+    for (size_t i = 1; i < given; ++i)
+        argv[n++] = p->argv[i];
+    int32_t rc = fl_child_run(argv, &options, &nothing, &status, &err);
+    free(argv);
+    if (rc != FLAMENCO_OK)
+        fl_error("manager", "not restarting, the manager goes on as it is: cannot run %s: %s", p->places.program,
+                 err.text);
+    else if (status != 0)
+        fl_error("manager", "not restarting, the manager goes on as it is: the configuration cannot be used");
+    return rc == FLAMENCO_OK && status == 0;
+}
+
+/* Forgets that a restart was wanted. */
+static void forget_restart(struct flamenco *f)
+{
+    uint64_t rings;
+    uint32_t restart = FL_WANT_RESTART;
+    (void)__atomic_compare_exchange_n(&f->wanted, &restart, FL_WANT_NOTHING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    while (read(f->wake_fd, &rings, sizeof(rings)) < 0 && errno == EINTR)
+        continue; /* otherwise it has nothing to say, or what it says is in f->wanted */
 }
 
 static int run_manager(program *p, const sigset_t *signals)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     int fds[FDS_MAX];
+    int restarting = 0;
     fl_run *run = &p->run;
-    if (fl_run_start(run, p->inherited, p->n_inherited, &err) != FLAMENCO_OK) {
+    if (fl_run_start(run, &p->inherited, &err) != FLAMENCO_OK) {
         fl_error("manager", "cannot start: %s", err.text);
-        stop_watched(run, 0, fds);
+        stop_watched(run, &restarting, fds);
         return 1;
     }
     fl_info("manager", "ready");
     uint32_t wanted = wait_for_end(&run->f, signals);
-    size_t n = stop_watched(run, wanted == FL_WANT_RESTART, fds);
-    if (wanted == FL_WANT_RESTART) {
+    while (wanted == FL_WANT_RESTART && !may_restart(p)) {
+        forget_restart(&run->f);
+        wanted = wait_for_end(&run->f, signals);
+    }
+    restarting = wanted == FL_WANT_RESTART;
+    size_t n = stop_watched(run, &restarting, fds);
+    if (restarting) {
         restart_in_place(p, fds, n);
         return 1;
     }
@@ -308,8 +421,11 @@ int main(int argc, char **argv)
             FLAMENCO_ABI_MINOR);
     block_signals(&signals);
     raise_file_limit();
-    p.n_inherited = read_listen_fds(p.inherited);
-    if (p.n_inherited > 0)
+    p.inherited.n_listen = read_listen_fds(p.listen_fds);
+    p.inherited.n_connections = read_connections(&p.connections);
+    p.inherited.listen = p.listen_fds;
+    p.inherited.connections = p.connections;
+    if (p.inherited.n_listen > 0)
         p.options.setup_assistant = 0; /* it was meant for the first start, and this is a restart in place */
     int code = run_program(&p, &signals);
     fl_config *config = p.run.f.config; /* outlives the plugins, which read it */
@@ -317,5 +433,6 @@ int main(int argc, char **argv)
     fl_config_close(config);
     fl_manager_yaml_destroy(p.run.yaml);
     fl_config_problems_fini(&p.problems);
+    free(p.connections);
     return code;
 }

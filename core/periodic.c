@@ -38,6 +38,7 @@ enum { PARKED, TIMEOUTS, SLEEP, CHECK, JOBS };
 struct fl_periodic {
     struct flamenco *f;
     uint32_t stopping; /* atomic */
+    int64_t task_timeout_us, worker_timeout_us; /* as of the start (configuration-and-clients 1.7); 0 = off */
     job jobs[JOBS];
 };
 
@@ -172,9 +173,7 @@ static int32_t time_out_workers(fl_cx *cx, job *j, int64_t timeout_us, flamenco_
 static int32_t run_timeouts(fl_cx *cx, fl_step *step, flamenco_error *err)
 {
     job *j = (job *)(void *)step;
-    const fl_config_snapshot *config = fl_config_current(cx->f->config);
-    int64_t task_us = config->ref->task_timeout_ns / 1000, worker_us = config->ref->worker_timeout_ns / 1000;
-    fl_config_unref(config);
+    int64_t task_us = j->owner->task_timeout_us, worker_us = j->owner->worker_timeout_us;
     j->more = 0;
     int32_t rc = store_touches(cx, j, err);
     if (rc == FLAMENCO_OK && task_us > 0)
@@ -266,6 +265,8 @@ int32_t fl_periodic_start(struct flamenco *f, fl_periodic **out, flamenco_error 
     periodic->f = f;
     const fl_config_snapshot *config = fl_config_current(f->config);
     int64_t check_us = config->ref->database_check_period_ns / 1000;
+    periodic->task_timeout_us = config->ref->task_timeout_ns / 1000;
+    periodic->worker_timeout_us = config->ref->worker_timeout_ns / 1000;
     fl_config_unref(config);
     const struct {
         int64_t first_us, then_us;

@@ -60,16 +60,9 @@ static int32_t run_in_snapshot(fl_reader *reader, fl_step *step, fl_arena *arena
 /* A store that cannot be reached may come back within the step's time. */
 static void wait_for_store(fl_executor *ex)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += RETRY_US * 1000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        ++until.tv_sec;
-    }
     pthread_mutex_lock(&ex->lock);
     if (!fl_executor_is_over(ex))
-        pthread_cond_timedwait(&ex->reader_wake, &ex->lock, &until);
+        fl_monotonic_pause(&ex->reader_wake, &ex->lock, RETRY_US);
     pthread_mutex_unlock(&ex->lock);
 }
 

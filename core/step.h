@@ -7,6 +7,7 @@
 #define FL_STEP_H
 
 #include "core/cx.h"
+#include "core/monotonic.h"
 
 /* What run() may return beside 0, FLAMENCO_AGAIN (run once more, behind everything that waits) and errors. */
 #define FL_STEP_PARK 2 /* nothing to say yet: wait for a wake-up (parked.h); what this run changed is kept */
@@ -18,6 +19,8 @@ typedef struct fl_step_ops {
     const char *name;
     uint32_t kind; /* FLAMENCO_STEP_* */
     uint32_t worker_operation; /* 1: of a Worker, whose trouble closes the connection instead of 5xx */
+    uint32_t
+        rides; /* READ. 1: while the writer is at work, it may run there: what it finds is newer, its cost a tenth */
     /* Does the work. A WRITE step may run again after a failed commit: it changes nothing but the database, its effects
      * and step->cursor. */
     int32_t (*run)(fl_cx *cx, struct fl_step *step, flamenco_error *err);
@@ -66,8 +69,5 @@ typedef struct fl_step {
 
 /* Tells whether a step that failed with this code may succeed later: the executor tries it again until its deadline. */
 int fl_error_is_passing(int32_t code);
-
-/* The system's monotonic clock in µs, by which all deadlines are kept. */
-int64_t fl_monotonic_us(void);
 
 #endif

@@ -23,6 +23,12 @@ typedef struct running_key {
     fl_step_queue waiting;
 } running_key;
 
+/* A step under way; lives on its thread's stack. */
+typedef struct running_step {
+    struct running_step *next;
+    fl_step *step;
+} running_step;
+
 struct fl_workpool {
     struct flamenco *f;
     pthread_mutex_t lock;
@@ -30,7 +36,8 @@ struct fl_workpool {
     fl_step_queue queue;
     running_key *keys[KEY_BUCKETS];
     uint64_t waiting; /* in the queue and behind keys */
-    int stopping;
+    running_step *running;
+    int stopping, cancelling;
     int64_t stop_by_us; /* when it stops: what has not begun by then is cancelled */
     pthread_t *threads;
     uint32_t n_threads;
@@ -104,8 +111,30 @@ void fl_workpool_submit(fl_workpool *pool, fl_step *step)
         end_step(step, FLAMENCO_E_NOMEM, "no memory to queue work");
 }
 
+static void note_running(fl_workpool *pool, running_step *r)
+{
+    pthread_mutex_lock(&pool->lock);
+    r->next = pool->running;
+    pool->running = r;
+    if (pool->cancelling)
+        __atomic_store_n(&r->step->cancelled, 1, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Before done(), with which the step may be gone. */
+static void forget_running(fl_workpool *pool, running_step *r)
+{
+    pthread_mutex_lock(&pool->lock);
+    running_step **at = &pool->running;
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 static void run_step(fl_workpool *pool, fl_step *step)
 {
+    running_step running = { .step = step };
     fl_cx cx = { .pub = { .struct_size = (uint32_t)sizeof(cx.pub) }, .f = pool->f };
     fl_arena *own = step->arena == NULL ? fl_arena_create(0) : NULL;
     cx.arena = step->arena != NULL ? step->arena : own;
@@ -120,7 +149,9 @@ static void run_step(fl_workpool *pool, fl_step *step)
     cx.pub.request_id = step->request_id;
     step->error.struct_size = (uint32_t)sizeof(step->error);
     fl_log_set_request(step->request_id);
+    note_running(pool, &running);
     int32_t rc = step->ops->run(&cx, step, &step->error);
+    forget_running(pool, &running);
     fl_log_set_request((flamenco_str){ NULL, 0 });
     fl_arena_destroy(own);
     if (rc == FLAMENCO_AGAIN)
@@ -190,6 +221,15 @@ int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error 
 int32_t fl_workpool_start_storage(struct flamenco *f, fl_workpool **out, flamenco_error *err)
 {
     return start_threads(f, STORAGE_THREADS, out, err);
+}
+
+void fl_workpool_cancel(fl_workpool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->cancelling = 1;
+    for (running_step *r = pool->running; r != NULL; r = r->next)
+        __atomic_store_n(&r->step->cancelled, 1, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void fl_workpool_stop(fl_workpool *pool, int64_t deadline_us)

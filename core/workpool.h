@@ -19,6 +19,10 @@ int32_t fl_workpool_start_storage(struct flamenco *f, fl_workpool **out, flamenc
 /* Queues a WORK step, which is the pool's until done(). [any] */
 void fl_workpool_submit(fl_workpool *pool, fl_step *step);
 
+/* Lets what runs, and what begins from now on, know that nobody waits for it any more. Work that looks at its `cancelled` ends
+ * soon, all other goes on. [any] */
+void fl_workpool_cancel(fl_workpool *pool);
+
 /* Runs what is queued until the deadline; the rest ends with CANCELLED. Joins the threads. */
 void fl_workpool_stop(fl_workpool *pool, int64_t deadline_us);
 void fl_workpool_destroy(fl_workpool *pool); /* accepts NULL */

@@ -40,16 +40,6 @@ static void note_running(writer *w, const char *name, int64_t deadline_us)
     __atomic_store_n(&w->ex->writer_running.name, name, __ATOMIC_RELEASE);
 }
 
-static void wait_us(fl_executor *ex, int64_t us)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + us * 1000;
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    pthread_cond_timedwait(&ex->writer_wake, &ex->lock, &until);
-}
-
 /* Begins a batch. On failure the store cannot be used now. */
 static int32_t begin_batch(writer *w, flamenco_error *err)
 {
@@ -199,6 +189,7 @@ static void hand_on(writer *w, uint64_t number)
     w->n_touches = 0;
     ex->batch_number = number;
     pthread_mutex_lock(&ex->lock);
+    ex->takes_reads = 1;
     ++ex->stats.batches;
     ex->stats.write_steps += ended.length + again.length;
     for (fl_step *step; (step = fl_queue_pop(&again)) != NULL;) {
@@ -386,6 +377,33 @@ static void expire_waiting(writer *w)
     }
 }
 
+static int has_write(const fl_step_queue *queue)
+{
+    const fl_step *step = queue->first;
+    while (step != NULL && step->ops->kind != FLAMENCO_STEP_WRITE)
+        step = step->next;
+    return step != NULL;
+}
+
+/* What cannot be written can still be read: the steps that only rode along go to the readers. The lock is held. */
+static void send_readers_back(fl_executor *ex)
+{
+    fl_step_queue writes;
+    fl_queue_init(&writes);
+    ex->takes_reads = 0;
+    for (fl_step *step; (step = fl_queue_pop(&ex->writes)) != NULL;) {
+        if (step->ops->kind == FLAMENCO_STEP_READ) {
+            step->alone = 0;
+            fl_queue_push(&ex->reads, step);
+        } else {
+            fl_queue_push(&writes, step);
+        }
+    }
+    fl_queue_push_front(&ex->writes, &writes);
+    if (ex->reads.first != NULL)
+        pthread_cond_broadcast(&ex->reader_wake);
+}
+
 /* Waits for something to do. Returns 0 when the executor stops and nothing is left. */
 static int wait_for_work(writer *w, int *quiet_now)
 {
@@ -393,11 +411,14 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0)
         expire_waiting(w);
     pthread_mutex_lock(&ex->lock);
+    if (ex->trouble_wait_us > 0 || !has_write(&ex->writes)) /* a commit for riders alone would be dear */
+        send_readers_back(ex);
     if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
-        wait_us(ex, ex->trouble_wait_us);
+        fl_monotonic_pause(&ex->writer_wake, &ex->lock, ex->trouble_wait_us);
     while (ex->writes.first == NULL && w->in_doubt == 0 && !ex->stopping &&
            !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
-        wait_us(ex, TOUCH_EVERY_US);
+        ex->takes_reads = 0;
+        fl_monotonic_wait(&ex->writer_wake, &ex->lock, TOUCH_EVERY_US);
         if (fl_touches_pending(w->f->touches))
             break;
     }

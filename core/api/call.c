@@ -19,6 +19,7 @@
 #include "core/workpool.h"
 
 #define BUDGET_EXPECTED 1048576u /* bytes that a list or a compiled job is taken for until its size is known */
+#define LANE_KEY UINT64_C(0x6f7065726174696f) /* order keys of the lanes of operations, apart from anybody else's */
 #define DECODE_INLINE_MAX 16384u /* bytes; larger bodies are checked on a worker thread */
 
 static const fl_step_ops decode_ops, secret_hash_ops, secret_check_ops, prepare_ops, finish_ops, work_ops;
@@ -133,6 +134,7 @@ static void submit(fl_call *call, const fl_step_ops *ops)
 {
     call->step.ops = ops;
     call->step.error = (flamenco_error)FLAMENCO_ERROR_INIT;
+    call->step.order_key = ops == &work_ops && call->op->lane != 0 ? LANE_KEY + call->op->lane : 0;
     if (ops->kind == FLAMENCO_STEP_WORK)
         fl_workpool_submit(pool_of(call, ops), &call->step);
     else
@@ -249,6 +251,8 @@ static void handler_done(fl_step *step, int32_t result, const flamenco_error *er
     fl_call *call = call_of(step);
     if (step->park.order != 0)
         fl_parked_ended(call->f->parked, step, call->reply.status == 200);
+    if (result < 0 && call->give_up != NULL)
+        call->give_up(call);
     if (fl_error_is_passing(result) || result == FLAMENCO_E_CANCELLED || result == FLAMENCO_E_DEADLINE ||
         result == FLAMENCO_E_CORRUPT) {
         fail_call(call, result, err->text);
@@ -365,6 +369,15 @@ static const fl_step_ops read_ops = { .name = "read",
                                       .hold = hold_call,
                                       .check = check_call,
                                       .expired = expire_call };
+/* A Worker asks while others write. */
+static const fl_step_ops worker_read_ops = { .name = "read",
+                                             .kind = FLAMENCO_STEP_READ,
+                                             .rides = 1,
+                                             .run = run_handler,
+                                             .done = handler_done,
+                                             .hold = hold_call,
+                                             .check = check_call,
+                                             .expired = expire_call };
 static const fl_step_ops write_ops = { .name = "write",
                                        .kind = FLAMENCO_STEP_WRITE,
                                        .run = run_handler,
@@ -380,7 +393,7 @@ static const fl_step_ops *handler_ops(const fl_call *call)
 {
     switch (call->op->klass) {
     case API_CLASS_READ:
-        return &read_ops;
+        return call->op->worker ? &worker_read_ops : &read_ops;
     case API_CLASS_WRITE:
     case API_CLASS_STEPS:
         return &write_ops;
@@ -572,7 +585,8 @@ void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_mat
     call->step.deadline_us = call->begun_us + f->limits->request_timeout_us;
     fl_http_request_set_user(http, call, destroy_call);
     uint64_t body_len = fl_http_request_body(http).len, limit = fl_call_body_limit(f, call->op);
-    if (limit != 0 && body_len > limit) {
+    /* An image's handler looks itself: the Worker is known, and seen, before its image is refused (api-behaviour 7.3). */
+    if (limit != 0 && body_len > limit && call->op->id != API_OP_TASK_OUTPUT_PRODUCED) {
         char text[128];
         snprintf(text, sizeof(text), "the body has %llu bytes, at most %llu are allowed", (unsigned long long)body_len,
                  (unsigned long long)limit);

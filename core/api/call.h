@@ -32,6 +32,9 @@ struct fl_call {
      * use step.cursor. destroy_state is called with it at the end. */
     void *state;
     void (*destroy_state)(void *state);
+    /* Called when the handler's last run failed, or was never to come, before the reply; NULL = nothing to do. For what
+     * earlier runs left in the store. */
+    void (*give_up)(struct fl_call *call);
 
     /* call.c's own. */
     flamenco_uuid worker_uuid;

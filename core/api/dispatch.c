@@ -168,24 +168,34 @@ static int32_t (*find_page(flamenco_str path))(page *, fl_cx *, flamenco_error *
     return NULL;
 }
 
+/* A page is there, but not for this method. */
+static void answer_other_method(struct flamenco *f, fl_http_request *http, const char *allow)
+{
+    if (fl_str_is(fl_http_request_method(http), "OPTIONS"))
+        answer_here(f, http, 204, allow, NULL);
+    else
+        answer_here(f, http, 405, allow, "this method is not offered here");
+}
+
 void fl_dispatch(void *ctx, fl_http_request *http)
 {
     struct flamenco *f = ctx;
     flamenco_str path = fl_http_request_path(http), method = fl_http_request_method(http);
     int32_t (*make)(page *, fl_cx *, flamenco_error *) = find_page(path);
     const flamenco_http_routes_ref *routes;
+    const char *allow;
     int is_get = fl_str_is(method, "GET") || fl_str_is(method, "HEAD");
     if (path.len == 0 || path.ptr[0] != '/') {
         answer_here(f, http, 400, NULL, "the request's target must be a path");
     } else if (make != NULL && is_get) {
         submit_page(f, http, NULL, make);
     } else if (make != NULL) {
-        if (fl_str_is(method, "OPTIONS"))
-            answer_here(f, http, 204, "OPTIONS, GET", NULL);
-        else
-            answer_here(f, http, 405, "OPTIONS, GET", "this method is not offered here");
+        answer_other_method(f, http, "OPTIONS, GET");
     } else if ((routes = fl_plugin_routes_find(f, method, path)) != NULL) {
         submit_page(f, http, routes, make_plugin_page);
+    } else if (fl_http_request_arena(http) != NULL &&
+               (allow = fl_plugin_routes_allow(f, path, fl_http_request_arena(http))) != NULL) {
+        answer_other_method(f, http, allow);
     } else {
         dispatch_api(f, http);
     }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/api/health.h"
 
+#include <stdlib.h>
+
 #include "core/base/str.h"
 #include "core/config/current.h"
 #include "core/executor.h"
 #include "core/loader.h"
 #include "core/metrics.h"
+#include "core/probes.h"
+
+#define HEALTH_LIMIT_US 2000000
 
 int32_t fl_health_live(struct flamenco *f, fl_reply *reply)
 {
@@ -46,15 +51,20 @@ int32_t fl_health_ready(struct flamenco *f, fl_reply *reply)
     /* An unusable file does not keep the manager from serving: the last good configuration is in force. */
     write_check(w, "configuration", fl_config_trouble(f->config, trouble, sizeof(trouble)) ? FLAMENCO_E_INVALID : 0,
                 trouble);
-    for (size_t i = 0; i < fl_loader_count(f->loader); ++i) {
-        flamenco_error err = FLAMENCO_ERROR_INIT;
+    size_t n = fl_loader_count(f->loader);
+    fl_probe_result *results = calloc(n + 1, sizeof(*results));
+    if (results == NULL)
+        return FLAMENCO_E_NOMEM;
+    fl_probes_ask(f->probes, HEALTH_LIMIT_US, results);
+    for (size_t i = 0; i < n; ++i) {
         fl_plugin_info info = fl_loader_info(f->loader, i);
-        int healthy = write_check(w, info.name, fl_loader_health(f->loader, i, &err), err.text);
+        int healthy = write_check(w, info.name, results[i].code, results[i].text);
         /* Nothing can be served without the database. A broken job type or a lost broker is no reason for a proxy to take
          * the whole manager off the network. */
         if (strcmp(info.member, "persist") == 0)
             ok &= healthy;
     }
+    free(results);
     fl_json_object_end(w);
     fl_json_key(w, "status");
     fl_json_text(w, ok ? "ready" : "not ready");

@@ -179,6 +179,14 @@ int32_t fl_submit_job_check(fl_call *call, const api_submit_job_check_in *in)
     return flamenco_fail(call->err, FLAMENCO_E_INTERNAL, "the check was not answered");
 }
 
+/* What earlier steps stored is invisible, but it takes room. */
+static void give_up(fl_call *call)
+{
+    const submission *s = call->state;
+    if (call->step.cursor[CURSOR_JOB_KEY] != 0)
+        fl_purge_submission(call->f, &s->head.uuid);
+}
+
 int32_t fl_prepare_submit_job(fl_call *call, const api_submit_job_in *in)
 {
     submission *s = fl_arena_alloc(call->arena, sizeof(*s));
@@ -190,6 +198,7 @@ int32_t fl_prepare_submit_job(fl_call *call, const api_submit_job_in *in)
     };
     int32_t rc = compile(call, &in->body, &sink);
     call->state = s;
+    call->give_up = give_up;
     return rc;
 }
 
@@ -313,10 +322,5 @@ static int32_t store(fl_call *call, const submission *s, const api_submitted_job
 
 int32_t fl_submit_job(fl_call *call, const api_submit_job_in *in)
 {
-    int64_t begun = (int64_t)call->step.cursor[CURSOR_JOB_KEY];
-    int32_t rc = store(call, call->state, &in->body);
-    /* What earlier steps stored is invisible, but it takes room. */
-    if (begun != 0 && rc < 0 && !fl_error_is_passing(rc))
-        fl_purge_submit(call->f, begun);
-    return rc;
+    return store(call, call->state, &in->body);
 }

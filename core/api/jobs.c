@@ -8,8 +8,7 @@
 #include "core/base/str.h"
 #include "core/base/uuid.h"
 
-/* Reads the job that a path names, or answers 400 or 404. */
-static int32_t get_job(fl_call *call, flamenco_str job_id, flamenco_job *out)
+int32_t fl_call_job(fl_call *call, flamenco_str job_id, flamenco_job *out)
 {
     flamenco_uuid uuid;
     int32_t rc = fl_call_uuid(call, "the job id", job_id, &uuid);
@@ -23,7 +22,7 @@ static int32_t get_job(fl_call *call, flamenco_str job_id, flamenco_job *out)
     return rc;
 }
 
-static int32_t emit_job(fl_call *call, const flamenco_job *job)
+int32_t fl_call_emit_job(fl_call *call, const flamenco_job *job)
 {
     flamenco_job_event event = { .struct_size = (uint32_t)sizeof(event),
                                  .previous_status = FLAMENCO_PREVIOUS_NONE,
@@ -73,7 +72,7 @@ int32_t fl_fetch_job(fl_call *call, const api_fetch_job_in *in)
     fl_uuid_texts texts;
     api_job_storage_info storage;
     api_job job;
-    int32_t rc = get_job(call, in->job_id, &row);
+    int32_t rc = fl_call_job(call, in->job_id, &row);
     if (rc != FLAMENCO_OK)
         return rc;
     fl_to_api_job(&row, &texts, &storage, &job);
@@ -105,7 +104,7 @@ int32_t fl_set_job_status(fl_call *call, const api_set_job_status_in *in)
     if (*key == 0) {
         flamenco_job job;
         uint32_t pending = 0;
-        rc = get_job(call, in->job_id, &job);
+        rc = fl_call_job(call, in->job_id, &job);
         if (rc != FLAMENCO_OK)
             return rc;
         *key = (uint64_t)job.key;
@@ -126,14 +125,14 @@ int32_t fl_set_job_status(fl_call *call, const api_set_job_status_in *in)
 int32_t fl_set_job_priority(fl_call *call, const api_set_job_priority_in *in)
 {
     flamenco_job job;
-    int32_t rc = get_job(call, in->job_id, &job);
+    int32_t rc = fl_call_job(call, in->job_id, &job);
     if (rc != FLAMENCO_OK)
         return rc;
     job.priority = (int32_t)in->body.priority;
     job.updated_us = call->cx->pub.now_us;
     rc = flamenco_persist_job_set_priority(&call->f->persist, &call->cx->pub, job.key, job.priority, call->err);
     if (rc == FLAMENCO_OK)
-        rc = emit_job(call, &job);
+        rc = fl_call_emit_job(call, &job);
     return rc == FLAMENCO_OK ? api_set_job_priority_204(&call->reply) : rc;
 }
 
@@ -165,7 +164,7 @@ int32_t fl_set_job_tag(fl_call *call, const api_set_job_tag_in *in)
 {
     flamenco_job job;
     flamenco_tag tag = { .struct_size = (uint32_t)sizeof(tag) };
-    int32_t rc = get_job(call, in->job_id, &job);
+    int32_t rc = fl_call_job(call, in->job_id, &job);
     if (rc == FLAMENCO_OK)
         rc = find_tag(call, &in->body, &tag);
     if (rc != FLAMENCO_OK)
@@ -175,7 +174,7 @@ int32_t fl_set_job_tag(fl_call *call, const api_set_job_tag_in *in)
     job.tag_uuid = tag.uuid;
     job.updated_us = call->cx->pub.now_us;
     if (rc == FLAMENCO_OK)
-        rc = emit_job(call, &job);
+        rc = fl_call_emit_job(call, &job);
     /* Other workers may run its tasks now. */
     if (rc == FLAMENCO_OK && (job.status == FLAMENCO_JOB_ACTIVE || job.status == FLAMENCO_JOB_QUEUED))
         rc = wake_tasks(call, job.counts[FLAMENCO_TASK_QUEUED] + job.counts[FLAMENCO_TASK_SOFT_FAILED]);

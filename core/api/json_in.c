@@ -450,7 +450,7 @@ int32_t fl_json_in_decode(const fl_in_type *type, const json_t *value, fl_arena 
 
 int32_t fl_json_in_parse(flamenco_str body, fl_arena *arena, json_t **root_out, fl_api_problem *problem)
 {
-    json_error_t error;
+    json_error_t error = { .text = "" }; /* without memory nothing is written into it */
     if (body.len >= 3 && memcmp(body.ptr, "\xEF\xBB\xBF", 3) == 0)
         return fl_api_refuse(problem, "request body: must not begin with a byte-order mark");
     *root_out = fl_json_read(body, arena);
@@ -462,7 +462,7 @@ int32_t fl_json_in_parse(flamenco_str body, fl_arena *arena, json_t **root_out, 
     json_t *root =
         json_loadb(body.ptr, (size_t)body.len, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (root == NULL) {
-        if (json_error_code(&error) == json_error_out_of_memory)
+        if (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0')
             return FLAMENCO_E_NOMEM;
         return fl_api_refuse(problem, "request body: is not valid JSON: %s (line %d, column %d)", error.text,
                              error.line, error.column);

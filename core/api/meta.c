@@ -4,6 +4,7 @@
  */
 #include "core/api/handlers.h"
 #include "core/api/shaman.h"
+#include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/config/current.h"
 
@@ -35,6 +36,32 @@ int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in)
     int32_t rc = api_get_configuration_200(&call->reply, &out);
     fl_config_unref(config);
     return rc;
+}
+
+int32_t fl_get_configuration_file(fl_call *call, const api_get_configuration_file_in *in)
+{
+    (void)in;
+    fl_buf text = { 0 };
+    const fl_config_snapshot *config = fl_config_current(call->f->config);
+    fl_reference_json(config->ref, &text);
+    fl_config_unref(config);
+    int32_t rc = text.failed ? FLAMENCO_E_NOMEM : api_get_configuration_file_200(&call->reply, fl_buf_str(&text));
+    fl_buf_fini(&text);
+    return rc;
+}
+
+int32_t fl_update_configuration_file(fl_call *call, const api_update_configuration_file_in *in)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    int32_t rc = fl_config_put(call->f->config, in->body, call->cx->pub.now_us, &err);
+    if (rc == FLAMENCO_E_INVALID)
+        return fl_call_refuse(call, 400, "%s", err.text);
+    if (rc != FLAMENCO_OK) {
+        fl_error("config", "the configuration was not saved: %s", err.text);
+        return fl_call_refuse(call, 500, "the configuration was not saved, the old one stays: %s", err.text);
+    }
+    fl_info("config", "a new configuration was saved; some settings act at the next start only");
+    return api_update_configuration_file_204(&call->reply);
 }
 
 int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in)

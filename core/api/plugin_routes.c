@@ -12,14 +12,19 @@
 
 #define OWN_PREFIXES "/api/", "/job-files/", "/health/", "/metrics"
 
-static int fits(const flamenco_http_route *route, flamenco_str method, flamenco_str path)
+static int fits_path(const flamenco_http_route *route, flamenco_str path)
 {
     size_t len = strlen(route->prefix);
-    int any_method = strcmp(route->method, "*") == 0 || fl_str_is(method, route->method) ||
-                     (fl_str_is(method, "HEAD") && strcmp(route->method, "GET") == 0);
-    if (!any_method || !fl_str_starts(path, route->prefix))
+    if (!fl_str_starts(path, route->prefix))
         return 0;
-    return path.len == len || (len > 0 && route->prefix[len - 1] == '/');
+    return path.len == len || (len > 1 && route->prefix[len - 1] == '/');
+}
+
+static int fits(const flamenco_http_route *route, flamenco_str method, flamenco_str path)
+{
+    int fits_method = strcmp(route->method, "*") == 0 || fl_str_is(method, route->method) ||
+                      (fl_str_is(method, "HEAD") && strcmp(route->method, "GET") == 0);
+    return fits_method && fits_path(route, path);
 }
 
 const flamenco_http_routes_ref *fl_plugin_routes_find(const struct flamenco *f, flamenco_str method, flamenco_str path)
@@ -37,6 +42,20 @@ const flamenco_http_routes_ref *fl_plugin_routes_find(const struct flamenco *f, 
         }
     }
     return best;
+}
+
+const char *fl_plugin_routes_allow(const struct flamenco *f, flamenco_str path, fl_arena *arena)
+{
+    flamenco_str allow = { NULL, 0 };
+    for (size_t i = 0; i < f->n_routes; ++i) {
+        const flamenco_http_route *const *list = flamenco_http_routes_routes(&f->routes[i]);
+        for (; list != NULL && *list != NULL; ++list) {
+            if (fits_path(*list, path))
+                allow = fl_arena_printf(arena, "%.*s, %s", (int)(allow.ptr != NULL ? allow.len : 7),
+                                        allow.ptr != NULL ? allow.ptr : "OPTIONS", (*list)->method);
+        }
+    }
+    return allow.ptr;
 }
 
 static int32_t check_own(const flamenco_http_route *route, flamenco_error *err)

@@ -7,7 +7,7 @@
 #include "core/config/manager_yaml.h"
 #include "core/http/cors.h"
 
-#define GZIP_ABOVE 1024u
+#define GZIP_ABOVE 4096u /* below that a reply goes out in two or three packets, packed or not */
 
 static int is_json(const fl_reply *reply)
 {

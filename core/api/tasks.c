@@ -82,6 +82,18 @@ int32_t fl_fetch_task(fl_call *call, const api_fetch_task_in *in)
     return api_fetch_task_200(&call->reply, &task);
 }
 
+/* The workers that failed a task may have it again. If others could have it all the time, nobody has told them so. */
+static int32_t forget_failures(fl_call *call, const flamenco_task *task)
+{
+    const flamenco_wake wake = {
+        .struct_size = (uint32_t)sizeof(wake), .what = FLAMENCO_WAKE_TASKS, .count = 1, .task_type = task->type
+    };
+    int32_t rc = flamenco_persist_failures_clear_task(&call->f->persist, &call->cx->pub, task->key, call->err);
+    if (rc == FLAMENCO_OK && (task->status == FLAMENCO_TASK_SOFT_FAILED || task->status == FLAMENCO_TASK_QUEUED))
+        rc = call->cx->pub.host->wake(&call->cx->pub, &wake);
+    return rc;
+}
+
 int32_t fl_set_task_status(fl_call *call, const api_set_task_status_in *in)
 {
     flamenco_uuid uuid;
@@ -95,7 +107,7 @@ int32_t fl_set_task_status(fl_call *call, const api_set_task_status_in *in)
     flamenco_str reason = in->body.reason.ptr != NULL ? in->body.reason : FL_STR("");
     rc = flamenco_state_machine_task_set_status(&call->f->state_machine, &call->cx->pub, &task, to, reason, call->err);
     if (rc == FLAMENCO_OK && to == FLAMENCO_TASK_QUEUED)
-        rc = flamenco_persist_failures_clear_task(&call->f->persist, &call->cx->pub, task.key, call->err);
+        rc = forget_failures(call, &task);
     return rc == FLAMENCO_OK ? api_set_task_status_204(&call->reply) : rc;
 }
 

@@ -157,7 +157,7 @@ static block *add_block(fl_arena *arena, size_t step)
 /* Hands out `size` bytes; the first *dirty_out of them may hold anything, the rest is zero. */
 static void *take(fl_arena *arena, size_t size, size_t *dirty_out)
 {
-    if (size > SIZE_MAX / 2)
+    if (arena == NULL || size > SIZE_MAX / 2)
         return NULL;
     size_t step = round_up(size > 0 ? size : 1) + RED_ZONE;
     block *b = arena->current;

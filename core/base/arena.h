@@ -19,7 +19,8 @@ void fl_arena_destroy(fl_arena *arena);
 /* Forgets all allocations but keeps the first block, for reuse by the next request. */
 void fl_arena_reset(fl_arena *arena);
 
-/* Allocates `size` zeroed bytes, aligned for any type. Returns NULL when memory is exhausted. */
+/* Allocates `size` zeroed bytes, aligned for any type. Returns NULL when memory is exhausted. For this function and the next
+ * two, `arena` may be NULL: one that could not be made, so memory is exhausted. */
 void *fl_arena_alloc(fl_arena *arena, size_t size) __attribute__((malloc, alloc_size(2)));
 
 /* Copies text into the arena, with a NUL behind it that is not counted. ptr is NULL when memory is exhausted. */

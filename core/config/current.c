@@ -11,6 +11,7 @@
 
 #include "core/base/log.h"
 #include "core/base/str.h"
+#include "core/config/comments.h"
 #include "core/config/file.h"
 #include "core/config/paths.h"
 
@@ -305,9 +306,9 @@ int fl_config_trouble(fl_config *config, char *text, size_t size)
 
 /* ---- Write ---- */
 
-/* Reads what is about to be written: it must be accepted, and written once more give the same text. So no defect of the
- * writer can leave a file that the next start refuses. */
-static int32_t prove(fl_config *config, const fl_buf *text, int64_t now_us, flamenco_error *err)
+/* Reads what is about to be written: it must be accepted, and written once more give `plain`, the text without comments. So
+ * no defect of the writer can leave a file that the next start refuses. */
+static int32_t prove(fl_config *config, const fl_buf *text, const fl_buf *plain, int64_t now_us, flamenco_error *err)
 {
     fl_config_problems problems = { 0 };
     fl_yaml_doc *doc = NULL;
@@ -323,7 +324,7 @@ static int32_t prove(fl_config *config, const fl_buf *text, int64_t now_us, flam
         fl_reference_yaml(&ref, config->program, now_us, &again);
         if (again.failed)
             rc = FLAMENCO_E_NOMEM;
-        else if (again.len != text->len || memcmp(again.data, text->data, text->len) != 0)
+        else if (again.len != plain->len || memcmp(again.data, plain->data, plain->len) != 0)
             rc = flamenco_fail(err, FLAMENCO_E_INTERNAL, "the configuration cannot be written so that it reads back");
     } else if (problems.errors > 0) {
         fl_config_problems_fail(&problems, rc, err);
@@ -337,20 +338,42 @@ static int32_t prove(fl_config *config, const fl_buf *text, int64_t now_us, flam
     return rc;
 }
 
+/* Lays the comments of the file that stands there into `plain`. Returns 0 with the text in `out`; anything else: there is
+ * nothing to keep, or it cannot be kept, which is no reason not to save. */
+static int32_t keep_comments(fl_config *config, const fl_buf *plain, int64_t now_us, fl_buf *out)
+{
+    fl_buf old = { 0 };
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    fl_arena *arena = fl_arena_create(0);
+    int32_t rc = arena != NULL ? fl_config_file_read(config->path, &old, &err) : FLAMENCO_E_NOMEM;
+    if (rc == FLAMENCO_OK)
+        rc = fl_comments_keep(arena, fl_buf_str(&old), fl_buf_str(plain), out);
+    if (rc == FLAMENCO_OK && out->len > FL_CONFIG_FILE_MAX)
+        rc = FLAMENCO_E_INVALID;
+    if (rc == FLAMENCO_OK && (rc = prove(config, out, plain, now_us, &err)) != FLAMENCO_OK)
+        fl_warn("config", "the comments of %s are lost, its backup has them: %s", config->path, err.text);
+    fl_arena_destroy(arena);
+    fl_buf_fini(&old);
+    return rc;
+}
+
 static int32_t save(fl_config *config, const fl_reference *ref, int64_t now_us, uint32_t flags, flamenco_error *err)
 {
-    fl_buf text = { 0 };
-    fl_reference_yaml(ref, config->program, now_us, &text);
+    fl_buf plain = { 0 }, commented = { 0 };
+    fl_reference_yaml(ref, config->program, now_us, &plain);
     int32_t rc;
-    if (text.failed)
+    if (plain.failed)
         rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-    else if (text.len > FL_CONFIG_FILE_MAX)
+    else if (plain.len > FL_CONFIG_FILE_MAX)
         rc = flamenco_fail(err, FLAMENCO_E_INVALID, "the configuration is larger than 1 MiB");
     else
-        rc = prove(config, &text, now_us, err);
-    if (rc == FLAMENCO_OK)
-        rc = fl_config_file_replace(config->path, fl_buf_str(&text), flags, err);
-    fl_buf_fini(&text);
+        rc = prove(config, &plain, &plain, now_us, err);
+    if (rc == FLAMENCO_OK) {
+        int kept = keep_comments(config, &plain, now_us, &commented) == FLAMENCO_OK;
+        rc = fl_config_file_replace(config->path, fl_buf_str(kept ? &commented : &plain), flags, err);
+    }
+    fl_buf_fini(&plain);
+    fl_buf_fini(&commented);
     return rc;
 }
 
@@ -374,7 +397,7 @@ static int32_t replace(fl_config *config, snapshot *s, int64_t now_us, uint32_t 
     return rc;
 }
 
-int32_t fl_config_put(fl_config *config, flamenco_str body, int64_t now_us, flamenco_error *err)
+int32_t fl_config_put(fl_config *config, const struct json_t *body, int64_t now_us, flamenco_error *err)
 {
     snapshot *s = snapshot_create();
     if (s == NULL)
@@ -417,6 +440,11 @@ int32_t fl_config_write(fl_config *config, int64_t now_us, flamenco_error *err)
     pthread_mutex_unlock(&config->io);
     fl_config_unref(now);
     return rc;
+}
+
+flamenco_str fl_config_executable_dir(const fl_config *config)
+{
+    return config->executable_dir;
 }
 
 /* ---- Texts that last ---- */

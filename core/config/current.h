@@ -14,6 +14,7 @@
 #include "core/config/variables.h"
 
 typedef struct fl_config fl_config;
+struct json_t;
 
 typedef struct fl_config_options {
     const char *path; /* flamenco-manager.yaml; NULL = that name in cwd */
@@ -57,7 +58,7 @@ int fl_config_trouble(fl_config *config, char *text, size_t size);
 /* Takes the body of PUT /api/v3/configuration/file: checks it, writes the file (the old one stays as .bak), makes it
  * current. now_us: µs since 1970 UTC. Errors: INVALID (the text names the field; nothing was written), IO, FULL, NOMEM (the
  * old configuration stays). Blocks. [worker] */
-int32_t fl_config_put(fl_config *config, flamenco_str body, int64_t now_us, flamenco_error *err);
+int32_t fl_config_put(fl_config *config, const struct json_t *body, int64_t now_us, flamenco_error *err);
 
 /* Saves what the setup assistant found: storage path, and the command for the variable `blender`, which is stored as it is
  * (the reference quotes some, which the Worker then cannot run). The file is written, and the new configuration is current
@@ -67,6 +68,9 @@ int32_t fl_config_setup(fl_config *config, flamenco_str storage, flamenco_str bl
 
 /* Writes the configuration now in force to the file (-write-config). Errors: IO, FULL, NOMEM. Blocks. [main] */
 int32_t fl_config_write(fl_config *config, int64_t now_us, flamenco_error *err);
+
+/* The directory of the running program; empty = unknown. Valid until fl_config_close. [any] */
+flamenco_str fl_config_executable_dir(const fl_config *config);
 
 /* Copies a text that lasts until fl_config_close, NUL-terminated; equal texts share one copy. ptr is NULL when memory is
  * exhausted. [any] */

@@ -149,12 +149,10 @@ static int32_t keep_backup(const char *path, flamenco_error *err)
         goto cleanup;
     }
     rc = write_synced(tmp, fl_buf_str(&old), 0600, err);
-    if (rc != FLAMENCO_OK)
-        goto cleanup;
-    if (rename(tmp, bak) != 0) {
+    if (rc == FLAMENCO_OK && rename(tmp, bak) != 0)
         rc = fail_errno(err, "cannot write", bak, errno);
+    if (rc != FLAMENCO_OK)
         unlink(tmp);
-    }
 cleanup:
     fl_buf_fini(&old);
     free(bak);
@@ -162,11 +160,15 @@ cleanup:
     return rc;
 }
 
-/* Writes the new file beside the old one and renames it; in place where that is impossible. */
-static int32_t put_file(const char *path, const char *tmp, flamenco_str text, mode_t mode, flamenco_error *err)
+/* Writes the new file beside the old one and renames it; in place where that is impossible. The backup is touched only once
+ * the new file is safe on the disk. */
+static int32_t put_file(const char *path, const char *tmp, flamenco_str text, mode_t mode, int backup,
+                        flamenco_error *err)
 {
     struct stat st;
     int32_t rc = write_synced(tmp, text, mode, err);
+    if (rc == FLAMENCO_OK && backup)
+        rc = keep_backup(path, err);
     if (rc != FLAMENCO_OK) {
         unlink(tmp);
         return rc;
@@ -199,10 +201,7 @@ int32_t fl_config_file_replace(const char *path, flamenco_str text, uint32_t fla
     }
     if ((flags & FL_CONFIG_FILE_KEEP_MODE) != 0 && stat(real, &st) == 0)
         mode = st.st_mode & 0777;
-    if ((flags & FL_CONFIG_FILE_BACKUP) != 0)
-        rc = keep_backup(real, err);
-    if (rc == FLAMENCO_OK)
-        rc = put_file(real, tmp, text, mode, err);
+    rc = put_file(real, tmp, text, mode, (flags & FL_CONFIG_FILE_BACKUP) != 0, err);
     if (rc == FLAMENCO_E_NOT_FOUND) /* of the caller's view: the directory is gone, nothing was saved */
         rc = FLAMENCO_E_IO;
 cleanup:

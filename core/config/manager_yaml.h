@@ -98,4 +98,7 @@ typedef struct fl_section {
 extern const fl_section fl_sections[];
 extern const size_t fl_sections_count;
 
+/* The value of a key of the section `limits`; 0 when there is none. */
+int64_t fl_limit_by_key(const fl_limit_settings *limits, const char *key);
+
 #endif

@@ -142,10 +142,12 @@ int32_t fl_reference_storage(const fl_reference *ref, fl_arena *arena, flamenco_
  * Settings page cannot take null. Errors are sticky in `out`. */
 void fl_reference_json(const fl_reference *ref, fl_buf *out);
 
-/* Decodes the body of a PUT (1.10): absent keys become zero values, key names match in any case, unknown ones are ignored.
+struct json_t;
+
+/* Takes the body of a PUT (1.10), already parsed: absent keys become zero values, key names match in any case, unknown ones are ignored.
  * Then checks what decisions.md wants: version 3, non-empty listen and database, no negative duration. Texts are copied to
  * the arena. Errors: INVALID with a text that names the field; NOMEM. */
-int32_t fl_reference_decode(fl_arena *arena, flamenco_str body, fl_reference *out, flamenco_error *err);
+int32_t fl_reference_decode(fl_arena *arena, const struct json_t *body, fl_reference *out, flamenco_error *err);
 
 /* Writes the file's text (1.12): six comment lines, an empty one, all keys. program: name and version; now_us: µs since
  * 1970 UTC. Errors are sticky in `out`. */

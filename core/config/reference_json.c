@@ -122,6 +122,12 @@ void fl_reference_json(const fl_reference *ref, fl_buf *out)
 
 /* ---- In ---- */
 
+/* Jansson's iterators want objects that are not const, and change nothing. */
+static json_t *unconst(const json_t *object)
+{
+    return (json_t *)(uintptr_t)object;
+}
+
 typedef struct decoder {
     fl_reference *ref;
     fl_arena *arena;
@@ -143,6 +149,8 @@ static int32_t take_text(decoder *d, const char *path, const json_t *value, flam
     flamenco_str text = { json_string_value(value), json_string_length(value) };
     if (text.len > TEXT_MAX)
         return flamenco_fail(d->err, FLAMENCO_E_INVALID, "%.120s: longer than %d bytes", path, TEXT_MAX);
+    if (text.len > 0 && memchr(text.ptr, '\0', (size_t)text.len) != NULL)
+        return flamenco_fail(d->err, FLAMENCO_E_INVALID, "%.120s: must not contain a NUL character", path);
     *out = fl_arena_copy(d->arena, text);
     return out->ptr != NULL ? FLAMENCO_OK : flamenco_fail(d->err, FLAMENCO_E_NOMEM, "out of memory");
 }
@@ -201,7 +209,7 @@ static int32_t take_platforms(decoder *d, const char *path, const json_t *value,
     return FLAMENCO_OK;
 }
 
-static int32_t take_value(decoder *d, const char *path, json_t *object, fl_reference_value *out)
+static int32_t take_value(decoder *d, const char *path, const json_t *object, fl_reference_value *out)
 {
     const char *key;
     json_t *value;
@@ -210,7 +218,7 @@ static int32_t take_value(decoder *d, const char *path, json_t *object, fl_refer
         return FLAMENCO_OK;
     if (!json_is_object(object))
         return wanted(d, path, "an object");
-    json_object_foreach(object, key, value)
+    json_object_foreach(unconst(object), key, value)
     {
         if (strcasecmp(key, "audience") == 0)
             rc = take_text(d, path, value, &out->audience);
@@ -246,7 +254,7 @@ static int32_t take_values(decoder *d, const char *path, const json_t *array, fl
     return FLAMENCO_OK;
 }
 
-static int32_t take_variable(decoder *d, const char *name, json_t *object, fl_reference_variable *out)
+static int32_t take_variable(decoder *d, const char *name, const json_t *object, fl_reference_variable *out)
 {
     char path[128];
     const char *key;
@@ -262,7 +270,7 @@ static int32_t take_variable(decoder *d, const char *name, json_t *object, fl_re
         return FLAMENCO_OK;
     if (!json_is_object(object))
         return wanted(d, path, "an object");
-    json_object_foreach(object, key, value)
+    json_object_foreach(unconst(object), key, value)
     {
         if (strcasecmp(key, "values") == 0) {
             rc = take_values(d, path, value, out);
@@ -282,7 +290,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const fl_reference_variable *)a)->name.ptr, ((const fl_reference_variable *)b)->name.ptr);
 }
 
-static int32_t take_variables(decoder *d, json_t *object)
+static int32_t take_variables(decoder *d, const json_t *object)
 {
     const char *name;
     json_t *value;
@@ -296,7 +304,7 @@ static int32_t take_variables(decoder *d, json_t *object)
     fl_reference_variable *list = fl_arena_alloc(d->arena, (json_object_size(object) + 1) * sizeof(*list));
     if (list == NULL)
         return flamenco_fail(d->err, FLAMENCO_E_NOMEM, "out of memory");
-    json_object_foreach(object, name, value)
+    json_object_foreach(unconst(object), name, value)
     {
         int32_t rc = take_variable(d, name, value, &list[n++]);
         if (rc != FLAMENCO_OK)
@@ -325,7 +333,7 @@ static int find_nocase(const char *path)
     return -1;
 }
 
-static int32_t take_group(decoder *d, const char *prefix, json_t *object)
+static int32_t take_group(decoder *d, const char *prefix, const json_t *object)
 {
     const char *key;
     json_t *value;
@@ -334,7 +342,7 @@ static int32_t take_group(decoder *d, const char *prefix, json_t *object)
         return FLAMENCO_OK;
     if (!json_is_object(object))
         return wanted(d, prefix, "an object");
-    json_object_foreach(object, key, value)
+    json_object_foreach(unconst(object), key, value)
     {
         char path[96];
         int n = snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", key);
@@ -359,30 +367,26 @@ static int32_t check(const fl_reference *ref, flamenco_error *err)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "_meta.version: must be 3, not %lld", (long long)ref->version);
     if (fl_str_trim(ref->database).len == 0)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "database: must not be empty");
-    if (fl_str_trim(ref->listen).len == 0)
+    flamenco_str listen = fl_str_trim(ref->listen);
+    if (listen.len == 0)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "listen: must not be empty");
+    /* Anything else than a port behind a colon is for the next start to find out, which asks the system. */
+    const char *colon = memrchr(listen.ptr, ':', (size_t)listen.len);
+    if (colon == NULL || colon == listen.ptr + listen.len - 1)
+        return flamenco_fail(err, FLAMENCO_E_INVALID,
+                             "listen: has no port; HOST:PORT is wanted, or :PORT for all addresses");
     return FLAMENCO_OK;
 }
 
-int32_t fl_reference_decode(fl_arena *arena, flamenco_str body, fl_reference *out, flamenco_error *err)
+int32_t fl_reference_decode(fl_arena *arena, const json_t *body, fl_reference *out, flamenco_error *err)
 {
     fl_reference ref = { 0 };
     decoder d = { &ref, arena, err };
-    json_error_t problem;
-    if (body.len > FL_CONFIG_FILE_MAX)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "the configuration is larger than 1 MiB");
-    json_t *root = json_loadb(body.ptr != NULL ? body.ptr : "", (size_t)body.len, JSON_DECODE_ANY, &problem);
-    if (root == NULL) {
-        if (json_error_code(&problem) == json_error_out_of_memory)
-            return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "the body is not JSON: %s", problem.text);
-    }
     int32_t rc;
-    if (!json_is_object(root))
+    if (!json_is_object(body))
         rc = flamenco_fail(err, FLAMENCO_E_INVALID, "the body must be an object");
     else
-        rc = take_group(&d, "", root);
-    json_decref(root);
+        rc = take_group(&d, "", body);
     if (rc == FLAMENCO_OK)
         rc = check(&ref, err);
     if (rc == FLAMENCO_OK)

@@ -252,7 +252,7 @@ void fl_reference_yaml(const fl_reference *ref, const char *program, int64_t now
                   "# Configuration of Flamenco Manager.\n"
                   "#\n"
                   "# The settings are explained in the manual; keys that the manager does not know are ignored.\n"
-                  "# The web interface writes this file anew, so comments and order do not last.\n"
+                  "# The web interface writes this file anew: comments are kept, unknown keys and order are not.\n"
                   "#\n"
                   "# Written %s by %s\n\n",
                   when, program);

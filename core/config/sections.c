@@ -4,6 +4,8 @@
  */
 #include "core/config/manager_yaml.h"
 
+#include <string.h>
+
 #define SECOND INT64_C(1000000)
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
@@ -87,3 +89,15 @@ const fl_section fl_sections[] = {
       (uint32_t)offsetof(fl_manager_yaml, limits) },
 };
 const size_t fl_sections_count = COUNT(fl_sections);
+
+int64_t fl_limit_by_key(const fl_limit_settings *limits, const char *key)
+{
+    int64_t value = 0;
+    for (size_t i = 0; i < COUNT(limit_settings); ++i) {
+        const fl_section_setting *s = &limit_settings[i];
+        int is_number = s->setting.type != FLAMENCO_SETTING_TEXT && s->setting.type != FLAMENCO_SETTING_PATH;
+        if (is_number && strcmp(s->setting.key, key) == 0)
+            memcpy(&value, (const char *)limits + s->offset, sizeof(value));
+    }
+    return value;
+}

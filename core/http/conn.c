@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -63,6 +64,37 @@ void fl_conn_shutdown(fl_conn *conn)
 {
     /* Never closed from here: h2o, or a thread that reads for it, holds the descriptor. It finds the end by itself. */
     shutdown(h2o_socket_get_fd(conn->sock), SHUT_RDWR);
+}
+
+/* The client sends more before it has its answer, or is gone. What it sent stays with the kernel, for later. */
+static void on_early(h2o_socket_t *sock, const char *err)
+{
+    fl_conn *conn = sock->on_close.data;
+    (void)err;
+    fl_conn_end_polled(conn);
+    h2o_socket_read_stop(sock);
+}
+
+void fl_conn_stay_polled(fl_conn *conn)
+{
+    if (conn->sock->ssl != NULL)
+        return;
+    conn->polled = 1;
+    h2o_socket_dont_read(conn->sock, 1);
+    h2o_socket_read_start(conn->sock, on_early);
+}
+
+void fl_conn_end_polled(fl_conn *conn)
+{
+    if (!conn->polled)
+        return;
+    conn->polled = 0;
+    h2o_socket_dont_read(conn->sock, 0);
+}
+
+int fl_conn_awaits_client(const fl_conn *conn)
+{
+    return h2o_socket_is_reading(conn->sock) && !conn->polled;
 }
 
 static void on_close(void *data)
@@ -128,6 +160,80 @@ static void begin(fl_loop *loop, fl_conn *conn, int fd)
         h2o_socket_ssl_handshake(conn->sock, loop->http->ssl, NULL, on_handshake);
     } else {
         fl_stream_accept(conn);
+    }
+}
+
+/* Serves a connection that another image of the process had, and of which nothing has been read since its last reply. */
+void fl_conn_adopt(fl_loop *loop, int fd)
+{
+    fl_http *http = loop->http;
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+    socklen_t len = sizeof(address);
+    fl_conn *conn = NULL;
+    int flags = fcntl(fd, F_GETFL);
+    if (http->ssl == NULL && getpeername(fd, (struct sockaddr *)&address, &len) == 0 && flags >= 0 &&
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+        conn = calloc(1, sizeof(*conn));
+    if (conn == NULL) {
+        close(fd);
+        return;
+    }
+    atomic_fetch_add(&http->connections, 1);
+    set_peer(conn, &address);
+    conn->requests = conn->seen_requests = 1; /* so it may be idle for long */
+    begin(loop, conn, fd);
+}
+
+/* Puts a descriptor of the connection aside. Returns whether that worked. */
+static int keep(fl_http *http, int from)
+{
+    int kept = 0, fd = fcntl(from, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0)
+        return 0;
+    pthread_mutex_lock(&http->lock);
+    if (http->n_kept == http->cap_kept) {
+        size_t cap = http->cap_kept > 0 ? 2 * http->cap_kept : 64;
+        int *more = realloc(http->kept, cap * sizeof(*more));
+        if (more != NULL) {
+            http->kept = more;
+            http->cap_kept = cap;
+        }
+    }
+    if (http->n_kept < http->cap_kept) {
+        http->kept[http->n_kept++] = fd;
+        kept = 1;
+    }
+    pthread_mutex_unlock(&http->lock);
+    if (!kept)
+        close(fd);
+    return kept;
+}
+
+static int find_idle(h2o_req_t *req, void *data)
+{
+    fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
+    (void)data;
+    conn->is_idle = (conn->state == FL_CONN_H2O || conn->state == FL_CONN_BOUNDARY) && req->version == 0 &&
+                    h2o_socket_is_reading(conn->sock) && conn->sock->input->size == 0 && conn->stash == NULL &&
+                    conn->drain_left == 0;
+    return 0;
+}
+
+/* Sets the connections aside that wait for a request. h2o is told of an error, and closes its descriptor of each; what the
+ * client sends from now on waits in the kernel. */
+void fl_conn_keep_idle(fl_loop *loop)
+{
+    loop->http->globalconf.http1.callbacks.foreach_request(&loop->context, find_idle, NULL);
+    for (fl_link *at = loop->conns.next, *next; at != &loop->conns; at = next) {
+        fl_conn *conn = FL_FROM(fl_conn, link, at);
+        next = at->next;
+        if (!conn->is_idle)
+            continue;
+        conn->is_idle = 0;
+        if (keep(loop->http, h2o_socket_get_fd(conn->sock)))
+            conn->sock->_cb.read(conn->sock, "kept for the next image of the process");
+        else
+            fl_conn_shutdown(conn);
     }
 }
 

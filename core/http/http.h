@@ -57,6 +57,8 @@ typedef struct fl_http_config {
     const int *inherited; /* listening sockets of the process before execve; the server owns them from now on, also when
                              start fails. One that no `listen` asks for is closed */
     size_t n_inherited;
+    const int *adopted; /* connections of the process before execve (fl_http_kept), likewise owned; over TLS closed */
+    size_t n_adopted;
     uint32_t loops; /* event loop threads; 0 = one per core */
     /* Of all loops together; at the limit accepting pauses. Lowered to RLIMIT_NOFILE - 512, or half of it, if that is
      * more. */
@@ -120,6 +122,15 @@ flamenco_str fl_http_address(const fl_http *http, size_t n);
  * closes them then. Meanwhile the kernel queues new connections. Returns their number, at most `cap` (which must be at
  * least n_listen). [main] */
 size_t fl_http_listen_fds(fl_http *http, int *fds, size_t cap);
+
+/* Says that connections are to be kept for the image of the process after execve: from the drain on, those without a request
+ * are set aside instead of being closed, and no reply ends its connection; so no client notices, and none can send into a
+ * connection that is just being closed. Does nothing over TLS. Call it before fl_http_drain. */
+void fl_http_keep_connections(fl_http *http);
+
+/* The descriptors of those that were set aside, after fl_http_stop; with FD_CLOEXEC, and the caller's to close or hand on. The
+ * list is valid until destroy. Returns their number. [main] */
+size_t fl_http_kept(fl_http *http, const int **fds_out);
 
 /* Stops accepting and closes idle connections. What runs is answered with `Connection: close`. WebSockets stay. Returns
  * at once; a second call does nothing. */
@@ -274,7 +285,7 @@ void fl_http_ws_unref(fl_http_ws *ws); /* accepts NULL */
 
 /* ---- Helpers without state ------------------------------------------------------------------------------------- */
 
-/* Compresses (zlib level 1). Returns a new buffer, or NULL when memory is exhausted or the result is not smaller. Takes
+/* Compresses (libdeflate level 1). Returns a new buffer, or NULL when memory is exhausted or the result is not smaller. Takes
  * time: not on a loop thread. */
 flamenco_buf *fl_http_gzip(const flamenco_buf *plain);
 

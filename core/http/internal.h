@@ -84,6 +84,7 @@ typedef struct fl_conn {
     fl_conn_state state;
     uint64_t serial, requests;
     uint64_t read_before; /* sock->bytes_read when the last request was handed on */
+    int polled; /* a request is pending and the socket stays registered: see fl_conn_stay_polled */
     uint64_t counted_in, counted_out; /* of sock->bytes_read and bytes_written, what the statistics have seen */
     char peer[72]; /* IPv6 with a zone */
     /* Watchdog; times are monotonic µs, 0 = not running. */
@@ -94,7 +95,7 @@ typedef struct fl_conn {
     int64_t rate_since_us;
     uint64_t rate_bytes;
     uint64_t body_limit; /* of the request whose body arrives */
-    int cut;
+    int cut, is_idle;
     struct fl_http_ws *ws; /* from the upgrade on */
     /* stream.c's. */
     fl_link returned; /* loop->returned: its request has ended */
@@ -185,12 +186,14 @@ struct fl_http {
     char id_prefix[8];
     uint32_t max_connections;
     _Atomic uint32_t connections, paused_loops;
-    _Atomic int phase;
+    _Atomic int phase, keeps; /* keeps: idle connections are set aside */
 
     pthread_mutex_t lock; /* of the members below */
     pthread_cond_t changed;
     size_t n_ready, n_ended;
     int go;
+    int *kept; /* descriptors */
+    size_t n_kept, cap_kept;
 
     struct fl_files {
         pthread_mutex_t lock;
@@ -239,6 +242,16 @@ void fl_conn_pause(fl_loop *loop);
 void fl_conn_resume(fl_loop *loop);
 void fl_conn_count_bytes(fl_conn *conn);
 void fl_conn_shutdown(fl_conn *conn);
+void fl_conn_adopt(fl_loop *loop, int fd);
+void fl_conn_keep_idle(fl_loop *loop);
+/* h2o stops reading for as long as a request is pending, which takes the socket out of the loop's epoll set and puts it back for
+ * each request. Most clients send nothing meanwhile: so the socket stays in, with a callback of ours that reads nothing; should
+ * something come, it is taken out after all. h2o puts its own callback back when it goes on reading. */
+void fl_conn_stay_polled(fl_conn *conn);
+/* Ends that before h2o, or the WebSocket, reads again: at the latest when the request is disposed of. */
+void fl_conn_end_polled(fl_conn *conn);
+/* Whether something is awaited from the client: a head, a body, the next request. */
+int fl_conn_awaits_client(const fl_conn *conn);
 
 /* watchdog.c [loop] */
 void fl_watchdog_tick(fl_loop *loop, int64_t now_us);

@@ -131,8 +131,10 @@ static void enter_phase(fl_loop *loop, int phase)
 {
     if (loop->phase < FL_PHASE_DRAIN && phase >= FL_PHASE_DRAIN) {
         close_listeners(loop);
-        h2o_context_request_shutdown(&loop->context);
-        fl_watchdog_close_idle(loop);
+        if (!atomic_load(&loop->http->keeps)) {
+            h2o_context_request_shutdown(&loop->context);
+            fl_watchdog_close_idle(loop);
+        }
     }
     if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP)
         fl_ws_close_all(loop, 1001);
@@ -158,9 +160,11 @@ static int after_run(fl_loop *loop)
         loop->next_tick_us = now + loop->http->tick_us;
         fl_watchdog_tick(loop, now);
         fl_hold_check(loop);
-        if (loop->phase >= FL_PHASE_DRAIN)
+        if (loop->phase >= FL_PHASE_DRAIN && !atomic_load(&loop->http->keeps))
             fl_watchdog_close_idle(loop);
     }
+    if (loop->phase >= FL_PHASE_DRAIN && atomic_load(&loop->http->keeps))
+        fl_conn_keep_idle(loop);
     if (loop->paused && now >= loop->retry_accept_us &&
         atomic_load(&loop->http->connections) < loop->http->max_connections) {
         fl_conn_resume(loop);
@@ -238,6 +242,8 @@ void *fl_loop_main(void *arg)
     loop->failed = open_listeners(loop);
     report_ready(http);
 
+    for (size_t i = loop->index; i < http->config.n_adopted; i += http->n_loops)
+        fl_conn_adopt(loop, http->config.adopted[i]);
     if (atomic_load(&http->phase) < FL_PHASE_DRAIN)
         begin_listening(loop);
     while (!is_finished(loop)) {

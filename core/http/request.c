@@ -61,6 +61,7 @@ static void on_dispose(void *data)
     fl_http_request *request = ((request_ref *)data)->request;
     fl_conn_count_bytes(request->conn);
     fl_stream_request_ended(request->conn);
+    fl_conn_end_polled(request->conn);
     if (request->closing) {
         report_done(request);
         fl_request_finish(request);
@@ -186,6 +187,7 @@ int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
     }
     atomic_fetch_add_explicit(&loop->n_pending, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&loop->n_requests, 1, memory_order_relaxed);
+    fl_conn_stay_polled(conn);
     loop->http->config.on_request(loop->http->config.ctx, request);
     return 0;
 }

@@ -201,6 +201,8 @@ int32_t fl_http_start(const fl_http_config *config, fl_http **out, flamenco_erro
     if (http == NULL || set_up_locks(http) != FLAMENCO_OK) {
         for (size_t i = 0; i < config->n_inherited; ++i)
             close(config->inherited[i]);
+        for (size_t i = 0; i < config->n_adopted; ++i)
+            close(config->adopted[i]);
         free(http);
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "http: no memory");
     }
@@ -220,6 +222,9 @@ int32_t fl_http_start(const fl_http_config *config, fl_http **out, flamenco_erro
         if (result != FLAMENCO_OK)
             join_threads(http);
     }
+    /* Once there are threads, they take the connections over, whatever comes. */
+    for (size_t i = 0; result != FLAMENCO_OK && !http->go && i < config->n_adopted; ++i)
+        close(config->adopted[i]);
     if (result != FLAMENCO_OK) {
         fl_http_destroy(http);
         return result;
@@ -243,6 +248,21 @@ static void enter_phase(fl_http *http, int phase)
 void fl_http_drain(fl_http *http)
 {
     enter_phase(http, FL_PHASE_DRAIN);
+}
+
+void fl_http_keep_connections(fl_http *http)
+{
+    if (http->ssl == NULL)
+        atomic_store(&http->keeps, 1);
+}
+
+size_t fl_http_kept(fl_http *http, const int **fds_out)
+{
+    pthread_mutex_lock(&http->lock);
+    size_t n = http->n_kept;
+    *fds_out = http->kept;
+    pthread_mutex_unlock(&http->lock);
+    return n;
 }
 
 /* Returns whether all loops have ended by then. */
@@ -289,6 +309,7 @@ void fl_http_destroy(fl_http *http)
     for (size_t i = 0; i < http->n_loops; ++i)
         fl_loop_fini(&http->loops[i]);
     free(http->loops);
+    free(http->kept);
     if (http->globalconf_ready)
         h2o_config_dispose(&http->globalconf);
     SSL_CTX_free(http->ssl);

@@ -92,13 +92,13 @@ static void check_http(fl_conn *conn, const h2o_req_t *req, int64_t now)
     const fl_http_config *config = &conn->loop->http->config;
     int is_new = conn->requests != conn->seen_requests;
 
-    if (is_new || !h2o_socket_is_reading(conn->sock)) {
+    if (is_new || !fl_conn_awaits_client(conn)) {
         /* A request was, or is, in the caller's hands or being answered: nothing is owed by the client. */
         conn->seen_requests = conn->requests;
         conn->head_since_us = conn->rate_since_us = 0;
         conn->quiet_since_us = now;
         conn->seen_bytes = conn->sock->bytes_read;
-        if (!h2o_socket_is_reading(conn->sock))
+        if (!fl_conn_awaits_client(conn))
             return;
     }
     if (conn->sock->bytes_read != conn->seen_bytes) {
@@ -150,7 +150,7 @@ static int close_if_idle(h2o_req_t *req, void *data)
     fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
     (void)data;
     /* Only the reading side: a request that the kernel has taken already is still read, and answered. */
-    if (conn->state != FL_CONN_STREAM && h2o_socket_is_reading(conn->sock) && req->version == 0 &&
+    if (conn->state != FL_CONN_STREAM && fl_conn_awaits_client(conn) && req->version == 0 &&
         conn->sock->input->size == 0)
         shutdown(h2o_socket_get_fd(conn->sock), SHUT_RD);
     return 0;

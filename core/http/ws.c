@@ -205,6 +205,8 @@ static void begin_upgrade(fl_msg *msg)
     ws->conn->ws = ws;
     ws->conn->state = FL_CONN_WEBSOCKET;
     ws->spoke_us = fl_http_now_us();
+    fl_conn_end_polled(ws->conn);
+    h2o_socket_read_stop(ws->conn->sock);
     atomic_fetch_add_explicit(&loop->n_ws, 1, memory_order_relaxed);
     ws->h2o = h2o_upgrade_to_websocket(request->req, key, ws, on_message);
     wslay_event_config_set_max_recv_msg_length(ws->h2o->ws_ctx, loop->http->config.ws_max_message);

@@ -18,7 +18,7 @@ typedef struct flamenco_http_route {
     uint32_t struct_size;
     uint32_t reserved;
     const char *method; /* "GET"; HEAD is derived from it; "*" = any */
-    const char *prefix; /* "/app/": ends with '/', everything below; else that path alone */
+    const char *prefix; /* "/app/": ends with '/', everything below; else, and for "/", that path alone */
 } flamenco_http_route;
 
 /* One request. Borrowed for the call. */
@@ -78,6 +78,12 @@ typedef struct flamenco_http_routes {
     /* Answers a request. A failure gives 500 with the error's text in the log. [worker] */
     int32_t (*handle)(void *self, flamenco_cx *cx, const flamenco_http_request *request, flamenco_http_reply *reply,
                       flamenco_error *err);
+
+    /* -- optional -- */
+
+    /* The version of the Blender add-on that it serves, "3.9", which clients are told; empty: it serves none. Valid until
+     * stop. [main] */
+    flamenco_str (*addon_version)(void *self);
 } flamenco_http_routes;
 
 #ifdef __cplusplus

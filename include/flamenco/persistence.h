@@ -136,8 +136,10 @@ typedef struct flamenco_page {
     int64_t updated_after_us;
     uint32_t descending;
     uint32_t flags; /* FLAMENCO_PAGE_* */
+    int64_t after_key; /* only rows with a greater key, for going on where the last page ended; 0 = all */
 } flamenco_page;
 
+/* Descending: jobs with equal values in descending order of key, too. */
 #define FLAMENCO_ORDER_KEY 0u
 #define FLAMENCO_ORDER_UPDATED 1u
 #define FLAMENCO_ORDER_NAME 2u
@@ -281,7 +283,7 @@ typedef struct flamenco_persistence {
     /* NOT_FOUND: no such job, or it is hidden. [reader] [writer] */
     int32_t (*job_get)(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_job *out, flamenco_error *err);
     int32_t (*job_get_key)(void *self, flamenco_cx *cx, int64_t key, flamenco_job *out, flamenco_error *err);
-    /* total_out (may be NULL): how many rows match without offset and limit. [reader] [writer] */
+    /* total_out (may be NULL): how many rows match without offset, limit and after_key. [reader] [writer] */
     int32_t (*jobs_list)(void *self, flamenco_cx *cx, const flamenco_page *page, flamenco_visit_job visit, void *ctx,
                          uint64_t *total_out, flamenco_error *err);
     /* How many jobs there are per status. [reader] [writer] */
@@ -313,8 +315,8 @@ typedef struct flamenco_persistence {
     int32_t (*deps_insert)(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_dep *pairs, uint64_t n,
                            flamenco_error *err);
     int32_t (*job_show)(void *self, flamenco_cx *cx, int64_t key, flamenco_job_counts *counts_out, flamenco_error *err);
-    /* Hides a job for good; then purge until *left_out is 0, at most `limit` rows a call; the last call removes the job
-     * itself with its blocklist, failures and last-rendered record. *left_out is 0, too, for a job that is gone already.
+    /* Hides a job for good; then purge until *left_out is 0, at most `limit` tasks and `limit` dependencies a call (0 = all);
+     * the last call removes the job itself with its blocklist, failures and last-rendered record. *left_out is 0, too, for a job that is gone already.
      * NOT_FOUND (job_hide): no such job, or it is hidden already. [writer] */
     int32_t (*job_hide)(void *self, flamenco_cx *cx, int64_t key, flamenco_error *err);
     int32_t (*job_purge)(void *self, flamenco_cx *cx, int64_t key, uint64_t limit, uint64_t *left_out,

@@ -254,6 +254,11 @@ struct flamenco_host {
     /* Closes nothing and stops everything: logs `reason`, then the manager stops itself with exit code 1. For a back end
      * that finds its data damaged or its lease lost. */
     void (*fail)(void *h, const char *reason);
+    /* The bytes of a shared buffer, valid as long as a reference is held. */
+    flamenco_str (*buf_bytes)(const flamenco_buf *buf);
+    /* The value of a number in manager.yaml's section `limits` ("image_memory"; bytes, µs), as it was at start; 0 when there
+     * is no such key. */
+    int64_t (*limit)(void *h, const char *key);
 };
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */

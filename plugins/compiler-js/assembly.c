@@ -97,7 +97,7 @@ static int32_t take_deps(fl_assembly *assembly, flamenco_compiled_task *task, co
     int32_t rc = reserve_deps(assembly, task->n_deps, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    uint32_t *deps = assembly->all + assembly->deps;
+    uint32_t *deps = task->n_deps > 0 ? assembly->all + assembly->deps : NULL; /* without any, there may be no list */
     uint64_t self = assembly->tasks;
     if (task->n_deps > 0)
         memcpy(deps, bytes, (size_t)task->n_deps * sizeof(*deps));

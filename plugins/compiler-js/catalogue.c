@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -300,10 +301,54 @@ static int has_type(const char *file, const flamenco_str *type)
     return 1;
 }
 
+/* Tells whether the directory has the same names in it as when they were read. */
+static int has_same_names(const fl_source *source)
+{
+    struct stat st;
+    return source->settled && stat(source->dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+           source->device == (uint64_t)st.st_dev && source->inode == (uint64_t)st.st_ino &&
+           source->modified.tv_sec == st.st_mtim.tv_sec && source->modified.tv_nsec == st.st_mtim.tv_nsec &&
+           source->changed.tv_sec == st.st_ctim.tv_sec && source->changed.tv_nsec == st.st_ctim.tv_nsec;
+}
+
+/* Called before the names are read: what is changed meanwhile has a later time. */
+static void remember_names(fl_source *source)
+{
+    struct stat st;
+    source->settled = stat(source->dir, &st) == 0 && is_settled(&st);
+    if (!source->settled)
+        return;
+    source->device = (uint64_t)st.st_dev;
+    source->inode = (uint64_t)st.st_ino;
+    source->modified = st.st_mtim;
+    source->changed = st.st_ctim;
+}
+
+/* Looks at the known files alone. Returns 0 when one of them is gone, or no script any more. */
+static int refresh_known(fl_catalogue *catalogue, uint32_t index, const flamenco_str *type)
+{
+    fl_source *source = &catalogue->sources[index];
+    for (size_t i = 0; i < source->count; i++) {
+        fl_entry *entry = &source->entries[i];
+        char path[PATH_MAX];
+        struct stat st;
+        if (type != NULL && !has_type(entry->file, type))
+            continue;
+        int n = snprintf(path, sizeof(path), "%s/%s", source->dir, entry->file);
+        if (n < 0 || (size_t)n >= sizeof(path) || !entry->settled ||
+            fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !is_same(entry, &st))
+            return 0;
+    }
+    return 1;
+}
+
 /* Brings the entries of one directory up to date; with `type`, only those of that type are looked into. */
 static int refresh_source(fl_catalogue *catalogue, uint32_t index, const flamenco_str *type)
 {
     fl_source *source = &catalogue->sources[index];
+    if (has_same_names(source) && refresh_known(catalogue, index, type))
+        return 0;
+    remember_names(source);
     names list = { NULL, 0, 0 };
     int no_memory = 0;
     DIR *dir = list_names(catalogue, source, &list, &no_memory);
@@ -326,6 +371,7 @@ static int refresh_source(fl_catalogue *catalogue, uint32_t index, const flamenc
         if (type == NULL || has_type(entry->file, type)) {
             if (refresh_entry(catalogue, index, dirfd(dir), entry) != 0) {
                 free_entry(entry);
+                source->settled = 0; /* it may become one without the directory's doing */
                 continue;
             }
         }
@@ -340,6 +386,8 @@ static int refresh_source(fl_catalogue *catalogue, uint32_t index, const flamenc
     } else {
         free(entries);
     }
+    if (no_memory || dir == NULL)
+        source->settled = 0;
     if (dir != NULL)
         closedir(dir);
     free_names(&list);

@@ -56,6 +56,11 @@ typedef struct fl_source {
     int complained;
     fl_entry *entries; /* ascending by file, bytewise */
     size_t count;
+    /* The directory when its names were read; 0 = it has to be read. Names come and go with its times, so that most requests
+     * need to look at the files alone. */
+    int settled;
+    uint64_t device, inode;
+    struct timespec modified, changed;
 } fl_source;
 
 typedef struct fl_catalogue {

@@ -217,6 +217,8 @@ static int skip_value(cursor *c)
 
 int fl_jscheck_json(flamenco_str text, uint32_t kind, int escaped)
 {
+    if (text.len == 0) /* its pointer may be NULL, to which nothing may be added */
+        return 0;
     cursor c = { (const unsigned char *)text.ptr, NULL, escaped, { 0 }, 0 };
     c.end = c.at + text.len;
     skip_space(&c);

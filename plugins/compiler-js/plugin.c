@@ -36,8 +36,9 @@ static const flamenco_setting set_queue = SETTING("queue", INT, "1000", .min = 1
     .doc = "How many jobs may wait to be compiled; further ones are refused.");
 static const flamenco_setting set_idle = SETTING("idle_time", DURATION, "5m", .min = 0, .max = INT64_C(86400000000),
     .doc = "A helper process without work ends after this long.");
-static const flamenco_setting set_isolation = SETTING("isolation", CHOICE, "context", .choices = "context process",
-    .doc = "context: a helper process runs many scripts, each with fresh globals. process: it ends after each one.");
+static const flamenco_setting set_isolation = SETTING("isolation", CHOICE, "frozen", .choices = "frozen context process",
+    .doc = "frozen: scripts share frozen globals; those that would change them get their own. context: all get their own. "
+           "process: a helper process ends after each script.");
 static const flamenco_setting set_sandbox = SETTING("sandbox", CHOICE, "auto", .choices = "auto required off",
     .doc = "Whether helper processes are cut off from files and network: as far as the system can, at any price, or not.");
 static const flamenco_setting set_jit = SETTING("jit", CHOICE, "off", .choices = "off baseline",
@@ -123,6 +124,7 @@ static int32_t start_pool(fl_compiler *compiler, flamenco_error *err)
                                                                             : FL_SANDBOX_AUTO,
         .jit = (uint32_t)flamenco_str_equal(config->text(c, "jit"), flamenco_text("baseline")),
         .one_shot = (uint32_t)flamenco_str_equal(config->text(c, "isolation"), flamenco_text("process")),
+        .freezes = (uint32_t)flamenco_str_equal(config->text(c, "isolation"), flamenco_text("frozen")),
         .idle_us = config->integer(c, "idle_time"),
     };
     if (pool.helper == NULL)

@@ -27,6 +27,7 @@ typedef struct fl_pool_settings {
     uint32_t queue;
     uint32_t sandbox; /* FL_SANDBOX_* */
     uint32_t jit;
+    uint32_t freezes; /* 1: scripts share a frozen context where they can */
     uint32_t one_shot; /* 1: a helper ends after each script */
     int64_t idle_us;
 } fl_pool_settings;

@@ -167,6 +167,7 @@ static int send_init(const fl_pool *pool, int sock)
     fl_wire_u32(&out, FL_WIRE_VERSION);
     fl_wire_u32(&out, pool->settings.sandbox != FL_SANDBOX_OFF ? FL_WIRE_SANDBOX_ON : FL_WIRE_SANDBOX_OFF);
     fl_wire_u32(&out, pool->settings.jit);
+    fl_wire_u32(&out, pool->settings.freezes);
     fl_wire_str(&out, flamenco_text("linux"));
     fl_wire_str(&out, flamenco_text(cwd));
     fl_wire_str(&out, flamenco_text(year_one));

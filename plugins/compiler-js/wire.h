@@ -11,14 +11,14 @@
 
 #include "flamenco/plugin.h"
 
-#define FL_WIRE_VERSION 1u
+#define FL_WIRE_VERSION 2u
 #define FL_WIRE_HEADER 8u
 #define FL_WIRE_PAYLOAD_MAX (64u << 20)
 #define FL_WIRE_FD 3 /* the helper's end */
 
 /* Plugin to helper. */
 #define FL_WIRE_INIT \
-    1u /* u32 version, u32 sandbox, u32 jit, str × 3: platform, working directory, what
+    1u /* u32 version, u32 sandbox, u32 jit, u32 frozen context, str × 3: platform, working directory, what
                                formatTimestampLocal gives for no time */
 #define FL_WIRE_DESCRIBE 2u /* fl_wire_order, str type name */
 #define FL_WIRE_COMPILE \

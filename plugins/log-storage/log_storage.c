@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "flamenco/local_storage.h"
+#include "job_dirs.h"
 #include "log_files.h"
 #include "rotate.h"
 
@@ -21,6 +22,7 @@ typedef struct log_storage {
     const flamenco_local_storage *storage; /* from start to stop */
     void *storage_self;
     fl_log_files files;
+    fl_job_dirs dirs;
 } log_storage;
 
 static int32_t fail_errno(const log_storage *logs, flamenco_error *err, const char *what, const flamenco_uuid *task)
@@ -43,13 +45,19 @@ static int32_t open_for_append(log_storage *logs, fl_log_file *file, flamenco_er
     char name[FL_LOG_NAME_SIZE];
     fl_log_name(logs->host, &file->task, name);
     for (int tries = 0;; ++tries) {
-        int32_t dir_fd = -1;
+        int64_t now_us = logs->host->monotonic_us(logs->host->h);
+        int32_t dir_fd = fl_job_dirs_find(&logs->dirs, &file->job, now_us);
         int gone = 0;
-        int32_t rc = logs->storage->job_dir(logs->storage_self, &file->job, 1, &dir_fd, err);
+        int32_t rc = FLAMENCO_OK;
+        if (dir_fd < 0) {
+            rc = logs->storage->job_dir(logs->storage_self, &file->job, 1, &dir_fd, err);
+            if (rc == FLAMENCO_OK)
+                fl_job_dirs_add(&logs->dirs, &file->job, dir_fd, now_us);
+        }
         if (rc == FLAMENCO_OK) {
             file->fd = openat(dir_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
             int number = errno;
-            close(dir_fd);
+            fl_job_dirs_release(&logs->dirs, dir_fd, file->fd < 0);
             if (file->fd >= 0)
                 return FLAMENCO_OK;
             /* The directory was erased between the two steps. */
@@ -60,8 +68,10 @@ static int32_t open_for_append(log_storage *logs, fl_log_file *file, flamenco_er
         if (tries > 0 || (rc != FLAMENCO_E_IO && !gone))
             return rc;
         /* Descriptors may have run out, and idle logs hold some of them. */
-        if (!gone)
+        if (!gone) {
+            fl_job_dirs_close_idle(&logs->dirs);
             fl_log_files_close_idle(&logs->files);
+        }
     }
 }
 
@@ -229,6 +239,7 @@ static int32_t tail(void *self, flamenco_cx *cx, const flamenco_uuid *job, const
 static void forget_job(void *self, const flamenco_uuid *job)
 {
     log_storage *logs = self;
+    fl_job_dirs_forget(&logs->dirs, job);
     fl_log_files_forget_job(&logs->files, job);
 }
 
@@ -267,7 +278,12 @@ static int32_t create(const flamenco_host *host, void **self_out, flamenco_error
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
     memset(logs, 0, sizeof(*logs));
     logs->host = host;
+    if (fl_job_dirs_init(&logs->dirs) != FLAMENCO_OK) {
+        host->free(host->h, logs);
+        return flamenco_fail(err, FLAMENCO_E_NOMEM, "no mutex to be had");
+    }
     if (fl_log_files_init(&logs->files, host) != FLAMENCO_OK) {
+        fl_job_dirs_fini(&logs->dirs);
         host->free(host->h, logs);
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no mutex to be had");
     }
@@ -299,6 +315,7 @@ static int32_t stop(void *self, int64_t deadline_us, flamenco_error *err)
     (void)deadline_us;
     (void)err;
     fl_log_files_close_idle(&logs->files);
+    fl_job_dirs_close_idle(&logs->dirs);
     logs->storage = NULL;
     return FLAMENCO_OK;
 }
@@ -309,6 +326,7 @@ static void destroy(void *self)
     if (logs == NULL)
         return;
     fl_log_files_fini(&logs->files);
+    fl_job_dirs_fini(&logs->dirs);
     logs->host->free(logs->host->h, logs);
 }
 

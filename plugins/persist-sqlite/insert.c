@@ -205,6 +205,7 @@ int32_t fl_deps_insert(void *self, flamenco_cx *cx, int64_t job_key, const flame
 
 static int32_t set_hidden(flamenco_session *s, int64_t key, uint32_t hidden)
 {
+    fl_known_changed(s, FL_KNOWN_JOBS);
     fl_query q = fl_query_begin(s, FL_SQL_JOB_SET_HIDDEN);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, hidden);

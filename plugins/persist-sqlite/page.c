@@ -17,6 +17,7 @@ int32_t fl_page_read(flamenco_session *s, const flamenco_page *page, uint32_t st
     out->flags = row.flags;
     out->mask = (int64_t)(row.status_mask == 0 ? every : row.status_mask & every);
     out->updated_after_us = row.updated_after_us;
+    out->after_key = row.after_key;
     out->limit = row.limit == 0 || row.limit > INT64_MAX ? -1 : (int64_t)row.limit;
     out->offset = row.offset > INT64_MAX ? INT64_MAX : (int64_t)row.offset;
     return FLAMENCO_OK;

@@ -21,6 +21,33 @@ static int32_t delete_key(flamenco_session *s, fl_sql id, int64_t key)
     return fl_query_run(&q);
 }
 
+/* Deletes up to `limit` dependencies on tasks of a range: one task may have as many as the job has tasks. */
+static int32_t delete_deps(flamenco_session *s, int64_t from, int64_t to, uint64_t limit, uint32_t *all_out)
+{
+    int64_t needs = to, task = 0;
+    int32_t found = 0, rc = FLAMENCO_OK;
+    if (limit != 0) {
+        fl_query nth = fl_query_begin(s, FL_SQL_DEPS_NTH);
+        fl_bind_int(&nth, 1, from);
+        fl_bind_int(&nth, 2, to);
+        fl_bind_int(&nth, 3, limit < INT64_MAX ? (int64_t)limit : INT64_MAX);
+        found = fl_query_step(&nth);
+        if (found > 0) {
+            needs = fl_column_int(&nth, 0);
+            task = fl_column_int(&nth, 1);
+        }
+        rc = fl_query_end(&nth, found);
+    }
+    *all_out = found == 0;
+    if (rc < 0)
+        return rc;
+    fl_query q = fl_query_begin(s, FL_SQL_DEPS_DELETE_TO);
+    fl_bind_int(&q, 1, from);
+    fl_bind_int(&q, 2, needs);
+    fl_bind_int(&q, 3, task);
+    return fl_query_run(&q);
+}
+
 static int32_t purge(flamenco_session *s, int64_t key, int64_t first, int64_t end, uint64_t limit, uint64_t *left)
 {
     int64_t from = end;
@@ -29,14 +56,21 @@ static int32_t purge(flamenco_session *s, int64_t key, int64_t first, int64_t en
     fl_bind_int(&q, 2, end);
     int32_t rc = fl_query_int(&q, end, &from);
     int64_t to = limit == 0 || limit > (uint64_t)(end - from) ? end : from + (int64_t)limit;
-    static const fl_sql by_task[] = { FL_SQL_TASKS_DELETE, FL_SQL_TASKS_COLD_DELETE, FL_SQL_DEPS_DELETE,
-                                      FL_SQL_FAILURES_DELETE };
+    uint32_t all = 0;
+    if (rc == FLAMENCO_OK)
+        rc = delete_deps(s, from, to, limit, &all);
+    if (rc != FLAMENCO_OK || !all) {
+        *left = (uint64_t)(end - from) + 1;
+        return rc;
+    }
+    static const fl_sql by_task[] = { FL_SQL_TASKS_DELETE, FL_SQL_TASKS_COLD_DELETE, FL_SQL_FAILURES_DELETE };
     for (size_t i = 0; i < sizeof(by_task) / sizeof(by_task[0]) && rc == FLAMENCO_OK; ++i)
         rc = delete_range(s, by_task[i], from, to);
     if (rc != FLAMENCO_OK || to < end) {
         *left = (uint64_t)(end - to) + 1;
         return rc;
     }
+    fl_known_changed(s, FL_KNOWN_JOBS);
     static const fl_sql by_job[] = { FL_SQL_BLOCK_CLEAR, FL_SQL_LAST_RENDERED_DELETE, FL_SQL_JOB_HOT_DELETE,
                                      FL_SQL_JOB_DELETE };
     for (size_t i = 0; i < sizeof(by_job) / sizeof(by_job[0]) && rc == FLAMENCO_OK; ++i)

@@ -217,6 +217,17 @@ int32_t fl_job_read(fl_query *q, flamenco_job *row)
     return q->rc;
 }
 
+/* Most tasks are changed right after they were read. */
+static void note_task(flamenco_session *s, const flamenco_task *row, int64_t type)
+{
+    if (s->kind != FLAMENCO_SESSION_WRITER)
+        return;
+    s->last_task = (fl_task_state){ row->key,         row->job_key,         type,
+                                    row->priority,    row->worker_key,      row->open_deps,
+                                    row->steps_total, row->steps_completed, row->status };
+    s->last_changes = sqlite3_total_changes64(s->db);
+}
+
 int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
 {
     int at = 0;
@@ -248,12 +259,32 @@ int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
     row->worker_address = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
     ++at;
     row->commands = with_commands ? fl_column_text(q, at) : flamenco_text("");
-    if (q->s->kind == FLAMENCO_SESSION_WRITER) {
-        q->s->last_task = (fl_task_state){ row->key,         row->job_key,         type,
-                                           row->priority,    row->worker_key,      row->open_deps,
-                                           row->steps_total, row->steps_completed, row->status };
-        q->s->last_changes = sqlite3_total_changes64(q->s->db);
-    }
+    note_task(q->s, row, type);
+    return q->rc;
+}
+
+int32_t fl_task_read_alone(fl_query *q, flamenco_task *row)
+{
+    int at = 0;
+    row->struct_size = (uint32_t)sizeof(*row);
+    row->key = fl_column_int(q, at++);
+    row->job_key = fl_column_int(q, at++);
+    row->priority = (int32_t)fl_column_int(q, at++);
+    row->open_deps = (uint32_t)fl_column_int(q, at++);
+    row->worker_key = fl_column_int(q, at++);
+    row->status = (uint32_t)fl_column_int(q, at++);
+    row->created_us = fl_column_time(q, at++);
+    row->updated_us = fl_column_time(q, at++);
+    row->touched_us = fl_column_time(q, at++);
+    row->steps_total = fl_column_int(q, at++);
+    row->steps_completed = fl_column_int(q, at++);
+    row->name = fl_column_text(q, at++);
+    int64_t type = fl_column_int(q, at++);
+    int32_t named = fl_type_name(q->s, type, &row->type);
+    if (named != FLAMENCO_OK)
+        q->rc = named;
+    row->activity = fl_column_text(q, at);
+    note_task(q->s, row, type);
     return q->rc;
 }
 

@@ -50,34 +50,47 @@ int32_t fl_texts_keep(flamenco_session *s, flamenco_str *const *texts);
 int32_t fl_job_read(fl_query *q, flamenco_job *row);
 int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands);
 int32_t fl_worker_read(fl_query *q, flamenco_worker *row);
+/* The columns of FL_TASK_OWN_COLUMNS; the rest of the row is left as it is. */
+int32_t fl_task_read_alone(fl_query *q, flamenco_task *row);
 
 /* Steps once and gives the row out with its texts kept. NOT_FOUND when there is none, with `what` in the text. Ends q. */
 int32_t fl_job_out(fl_query *q, flamenco_job *out);
 int32_t fl_task_out(fl_query *q, flamenco_task *out, uint32_t with_commands, const char *what);
 int32_t fl_worker_out(fl_query *q, flamenco_worker *out);
-/* ---- Workers that the writer knows (known.c) ---- */
-
-/* Gives out a row that was kept and is still true; NOT_FOUND: it has to be read. NOMEM. */
-int32_t fl_known_get(flamenco_session *s, const flamenco_uuid *uuid, flamenco_worker *out);
-/* Keeps a row that was read just now. Readers keep nothing. */
-void fl_known_keep(flamenco_session *s, const flamenco_worker *row);
-/* Called before every statement that changes a column of FL_WORKER_COLUMNS. */
-void fl_known_changed(flamenco_session *s);
-/* A transaction begins; a transaction or savepoint ends, kept or undone. */
-void fl_known_begin(flamenco_session *s);
-void fl_known_end(flamenco_session *s);
-void fl_known_fini(flamenco_session *s);
-
 /* Gives every row to the visitor. Ends q. */
 int32_t fl_jobs_visit(fl_query *q, flamenco_visit_job visit, void *ctx);
 int32_t fl_tasks_visit(fl_query *q, flamenco_visit_task visit, void *ctx);
 int32_t fl_workers_visit(fl_query *q, flamenco_visit_worker visit, void *ctx);
+
+/* ---- What the writer knows without reading it (known.c); readers know nothing ---- */
+
+/* What never changes of a job as long as it is visible. */
+typedef struct fl_known_job {
+    flamenco_uuid uuid;
+    int64_t first_task;
+} fl_known_job;
+
+/* Gives out a worker's row that was kept and is still true; NOT_FOUND: it has to be read. NOMEM. */
+int32_t fl_known_worker(flamenco_session *s, const flamenco_uuid *uuid, flamenco_worker *out);
+/* The same row, valid until the next method keeps one; NULL. */
+const flamenco_worker *fl_known_worker_key(const flamenco_session *s, int64_t key);
+/* Keeps the row of a worker that was read just now and is not deleted. */
+void fl_known_worker_keep(flamenco_session *s, const flamenco_worker *row);
+/* Reads a job unless it is known. Returns 1, 0 when there is no such job or it is hidden, or a negative error. */
+int32_t fl_known_job_get(flamenco_session *s, int64_t key, fl_known_job *out);
+/* Called before every statement that changes one of FL_WORKER_COLUMNS, or what a job shows or hides. */
+void fl_known_changed(flamenco_session *s, uint32_t kind);
+/* A transaction begins; a transaction or savepoint ends, kept or undone. */
+void fl_known_begin(flamenco_session *s);
+void fl_known_end(flamenco_session *s);
+void fl_known_fini(flamenco_session *s);
 
 /* What part of a list is wanted, in the terms of SQL. */
 typedef struct fl_page {
     uint32_t order, descending, flags;
     int64_t mask; /* of statuses, never 0 unless none matches */
     int64_t updated_after_us;
+    int64_t after_key;
     int64_t limit; /* -1 = all */
     int64_t offset;
 } fl_page;
@@ -92,7 +105,7 @@ int32_t fl_page_read(flamenco_session *s, const flamenco_page *page, uint32_t st
 int32_t fl_type_number(flamenco_session *s, flamenco_str name, uint32_t create, int64_t *out);
 /* The name of a number, valid until the session ends its transaction. CORRUPT for an unknown one. */
 int32_t fl_type_name(flamenco_session *s, int64_t type, flamenco_str *out);
-/* Forget what a rollback took back: new names, the last task read and the workers; keep the names that a commit made lasting;
+/* Forget what a rollback took back: new names, the last task read and what is known; keep the names that a commit made lasting;
  * free all. */
 void fl_rows_rollback(flamenco_session *s);
 void fl_types_commit(flamenco_session *s);

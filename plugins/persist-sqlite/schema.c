@@ -79,8 +79,18 @@ static const char *const schema_1[] = {
     NULL,
 };
 
+/* For lists of jobs in another order, or of a part of them (lists.c). */
+static const char *const schema_2[] = {
+    "CREATE INDEX job_updated ON job_hot(updated);"
+    "CREATE INDEX job_status ON job_hot(status);"
+    "CREATE INDEX job_prio ON job_hot(prio);"
+    "CREATE INDEX job_name ON job(name);",
+    NULL,
+};
+
 static const fl_migration migrations[] = {
     { 1, schema_1 },
+    { 2, schema_2 },
     { 0, NULL },
 };
 

@@ -127,13 +127,19 @@ int32_t fl_open(void *self, uint32_t kind, flamenco_session **out, flamenco_erro
     return FLAMENCO_OK;
 }
 
+/* Undoes what is open. It may fail, as when memory is exhausted; then it is for the next transaction to try again. */
+static int32_t close_transaction(flamenco_session *s, flamenco_error *err)
+{
+    return sqlite3_get_autocommit(s->db) ? FLAMENCO_OK : fl_connection_run(s->db, "ROLLBACK;", err);
+}
+
 void fl_close(void *self, flamenco_session *session)
 {
     fl_store *store = self;
     if (session == NULL)
         return;
     if (session->open)
-        (void)fl_connection_run(session->db, "ROLLBACK;", NULL);
+        (void)close_transaction(session, NULL);
     free_session(session);
     pthread_mutex_lock(&store->lock);
     if (store->writer == session)
@@ -164,12 +170,15 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     if (session == NULL || session->open || cx->txn != NULL)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "begin needs a session and a call chain without a transaction");
     uint32_t writer = session->kind == FLAMENCO_SESSION_WRITER;
+    int32_t rc = close_transaction(session, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
     session->cx = cx;
     session->err = err;
     session->failed = session->stopped = 0;
     __atomic_store_n(&session->interrupted, 0, __ATOMIC_RELEASE);
     fl_query q = fl_query_begin(session, writer ? FL_SQL_BEGIN_WRITE : FL_SQL_BEGIN_READ);
-    int32_t rc = fl_query_run(&q);
+    rc = fl_query_run(&q);
     if (rc == FLAMENCO_OK && !writer) {
         /* BEGIN alone takes no snapshot: the first read does. */
         int64_t batch;
@@ -177,7 +186,7 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
         fl_bind_text(&q, 1, flamenco_text("batch"));
         rc = fl_query_int(&q, 0, &batch);
         if (rc != FLAMENCO_OK)
-            (void)fl_connection_run(session->db, "ROLLBACK;", NULL);
+            (void)close_transaction(session, NULL);
     }
     if (writer && rc != FLAMENCO_OK)
         fl_store_note(store, rc, err != NULL ? err->text : NULL);
@@ -193,62 +202,86 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
-/* Runs one of the savepoint statements; the savepoint must be open, or not. */
-static int32_t run_savepoint(flamenco_cx *cx, fl_sql id, uint32_t must_be_open, flamenco_error *err)
+/* Returns code, which a reader of this file alone can see. */
+static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
+{
+    (void)flamenco_fail(err, code, "%s", why);
+    return code;
+}
+
+/* Begins or ends the executor's savepoint as far as the caller can tell; it must be open, or not. */
+static int32_t enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err)
 {
     flamenco_session *s = session_of(cx);
     if (s == NULL || s->in_savepoint != must_be_open)
-        return flamenco_fail(err, FLAMENCO_E_INVALID,
-                             s == NULL      ? "outside a transaction"
-                             : must_be_open ? "no savepoint is open"
-                                            : "a savepoint is open already");
-    fl_call call;
-    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
+        return refuse(err, FLAMENCO_E_INVALID,
+                      s == NULL      ? "outside a transaction"
+                      : must_be_open ? "no savepoint is open"
+                                     : "a savepoint is open already");
+    if (s->kind != FLAMENCO_SESSION_WRITER)
+        return refuse(err, FLAMENCO_E_INVALID, "a reader has no savepoints");
+    if (s->visiting != 0)
+        return refuse(err, FLAMENCO_E_INVALID, "no savepoint begins or ends while a list is given out");
+    return fl_enter(call, cx, FL_READ, err);
+}
+
+static int32_t run_statement(flamenco_session *s, fl_sql id)
+{
     fl_query q = fl_query_begin(s, id);
-    return fl_leave(&call, fl_query_run(&q));
+    return fl_query_run(&q);
 }
 
 int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    int32_t rc = run_savepoint(cx, FL_SQL_SAVEPOINT, 0, err);
-    if (rc == FLAMENCO_OK)
-        session_of(cx)->in_savepoint = 1;
-    return rc;
+    fl_call call;
+    int32_t rc = enter_savepoint(&call, cx, 0, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    /* SQLite hears of it with the first change (fl_enter): a third of the requests change nothing. */
+    call.s->in_savepoint = 1;
+    call.s->savepoint_set = 0;
+    return fl_leave(&call, FLAMENCO_OK);
 }
 
 int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    int32_t rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
+    fl_call call;
+    int32_t rc = enter_savepoint(&call, cx, 1, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call.s->savepoint_set)
+        rc = run_statement(call.s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
-        session_of(cx)->in_savepoint = 0;
-    return rc;
+        call.s->in_savepoint = 0;
+    return fl_leave(&call, rc);
 }
 
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    /* ROLLBACK TO leaves the savepoint open. */
-    int32_t rc = run_savepoint(cx, FL_SQL_ROLLBACK_TO, 1, err);
-    if (rc == FLAMENCO_OK) {
-        fl_rows_rollback(session_of(cx));
-        rc = run_savepoint(cx, FL_SQL_RELEASE, 1, err);
-    }
+    fl_call call;
+    int32_t rc = enter_savepoint(&call, cx, 1, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    if (call.s->savepoint_set)
+        rc = run_statement(call.s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
-        session_of(cx)->in_savepoint = 0;
-    return rc;
+        fl_rows_rollback(call.s);
+    /* ROLLBACK TO leaves the savepoint open. */
+    if (rc == FLAMENCO_OK && call.s->savepoint_set)
+        rc = run_statement(call.s, FL_SQL_RELEASE);
+    if (rc == FLAMENCO_OK)
+        call.s->in_savepoint = 0;
+    return fl_leave(&call, rc);
 }
 
 static void end_transaction(flamenco_session *s, flamenco_cx *cx)
 {
-    if (!sqlite3_get_autocommit(s->db)) {
-        flamenco_error why = FLAMENCO_ERROR_INIT;
-        if (fl_connection_run(s->db, "ROLLBACK;", &why) != FLAMENCO_OK)
-            s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
-    }
+    flamenco_error why = FLAMENCO_ERROR_INIT;
+    if (close_transaction(s, &why) != FLAMENCO_OK)
+        s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
     fl_rows_rollback(s);
     s->open = s->in_savepoint = 0;
     s->failed = 0;
@@ -324,13 +357,6 @@ int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flam
 
 /* ---- Methods ---- */
 
-/* Returns code, which a reader of this file alone can see. */
-static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
-{
-    (void)flamenco_fail(err, code, "%s", why);
-    return code;
-}
-
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
 {
     flamenco_session *s = session_of(cx);
@@ -349,10 +375,13 @@ int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *e
         s->stopped = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
     }
-    if (how != FL_ATOMIC)
-        return FLAMENCO_OK;
-    fl_query q = fl_query_begin(s, FL_SQL_METHOD_BEGIN);
-    int32_t rc = fl_query_run(&q);
+    int32_t rc = FLAMENCO_OK;
+    if (how != FL_READ && s->in_savepoint && !s->savepoint_set) {
+        rc = run_statement(s, FL_SQL_SAVEPOINT);
+        s->savepoint_set = rc == FLAMENCO_OK;
+    }
+    if (rc == FLAMENCO_OK && how == FL_ATOMIC)
+        rc = run_statement(s, FL_SQL_METHOD_BEGIN);
     if (rc != FLAMENCO_OK) {
         s->cx = call->cx;
         s->err = call->err;

@@ -18,6 +18,11 @@
 #define FL_TASK_COLUMNS \
     "t.id,t.job,t.uuid,j.uuid,t.id-j.first_task+1,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched," \
     "t.steps_total,t.steps_done,t.name,t.type,t.activity,w.uuid,w.deleted,w.name,w.address"
+/* The same without what comes from other tables, and without the UUID. */
+#define FL_TASK_OWN_COLUMNS \
+    "t.id,t.job,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched,t.steps_total,t.steps_done,t.name," \
+    "t.type,t.activity"
+#define FL_TASK_OWN_COLUMNS_COUNT 14
 /* What stands around the task table; the task comes first. */
 #define FL_TASK_JOINS \
     " CROSS JOIN job j ON j.id=t.job CROSS JOIN job_hot h ON h.id=t.job LEFT JOIN worker w ON w.id=t.worker"
@@ -54,9 +59,13 @@
     X(JOB_GET, "SELECT " FL_JOB_COLUMNS " FROM job j INDEXED BY job_uuid CROSS JOIN job_hot h ON h.id=j.id"            \
                " LEFT JOIN tag g ON g.id=h.tag WHERE j.uuid=?1 AND h.hidden=0")                                        \
     X(JOB_GET_KEY, "SELECT " FL_JOB_COLUMNS " FROM " FL_JOB_TABLES " WHERE h.id=?1 AND h.hidden=0")                    \
+    /* fl_known_job: what changes it calls fl_known_changed() before. */                                               \
+    X(JOB_LASTING, "SELECT j.uuid,j.first_task FROM job j CROSS JOIN job_hot h ON h.id=j.id"                           \
+                   " WHERE j.id=?1 AND h.hidden=0")                                                                    \
     X(JOB_RANGE, "SELECT first_task,first_task+n_tasks FROM job WHERE id=?1")                                          \
     X(JOBS_COUNT, "SELECT status,n FROM job_count")                                                                    \
-    X(JOBS_TOTAL, "SELECT count(*) FROM job_hot WHERE hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")   \
+    X(JOBS_TOTAL, "SELECT count(*) FROM job_hot INDEXED BY job_updated WHERE hidden=0 AND ((?1>>status)&1)"            \
+                  " AND updated>?2")                                                                                   \
     X(JOBS_TOTAL_MARKED, "SELECT count(*) FROM job_hot INDEXED BY job_marked WHERE delete_requested IS NOT NULL"       \
                          " AND hidden=0 AND ((?1>>status)&1) AND (?2 IS NULL OR updated>?2)")                          \
     X(JOBS_TOTAL_HIDDEN, "SELECT count(*) FROM job_hot INDEXED BY job_hidden WHERE hidden=1"                           \
@@ -90,12 +99,14 @@
                    "updated,touched,name,activity) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")        \
     X(TASK_COLD_INSERT, "INSERT INTO task_cold(id,commands) VALUES(?1,?2)")                                            \
     X(DEP_INSERT, "INSERT INTO dep(needs,task) VALUES(?1,?2)")                                                         \
+    X(WORKER_SHOWN, "SELECT uuid,deleted,name,address FROM worker WHERE id=?1")                                        \
     X(TASK_GET, "SELECT " FL_TASK_COLUMNS ",c.commands FROM task t INDEXED BY task_uuid" FL_TASK_JOINS FL_TASK_COLD    \
                 " WHERE t.uuid=?1 AND h.hidden=0")                                                                     \
     X(TASK_GET_KEY, "SELECT " FL_TASK_COLUMNS ",c.commands FROM task t" FL_TASK_JOINS FL_TASK_COLD                     \
                     " WHERE t.id=?1 AND h.hidden=0")                                                                   \
     X(TASK_FIND, "SELECT " FL_TASK_COLUMNS " FROM task t INDEXED BY task_uuid" FL_TASK_JOINS                           \
                  " WHERE t.uuid=?1 AND h.hidden=0")                                                                    \
+    X(TASK_FIND_ALONE, "SELECT " FL_TASK_OWN_COLUMNS " FROM task t INDEXED BY task_uuid WHERE t.uuid=?1")               \
     X(TASKS_TOTAL, "SELECT count(*) FROM task WHERE id>=?1 AND id<?2 AND ((?3>>status)&1)"                             \
                    " AND (?4 IS NULL OR updated>?4)")                                                                  \
     X(TASKS_ACTIVE_OF_WORKER, "SELECT " FL_TASK_COLUMNS " FROM task t INDEXED BY task_active" FL_TASK_JOINS            \
@@ -131,7 +142,8 @@
                        " GROUP BY d.task) c WHERE task.id=c.task")                                                     \
     X(TASKS_DELETE, "DELETE FROM task WHERE id>=?1 AND id<?2")                                                         \
     X(TASKS_COLD_DELETE, "DELETE FROM task_cold WHERE id>=?1 AND id<?2")                                               \
-    X(DEPS_DELETE, "DELETE FROM dep WHERE needs>=?1 AND needs<?2")                                                     \
+    X(DEPS_NTH, "SELECT needs,task FROM dep WHERE needs>=?1 AND needs<?2 ORDER BY needs,task LIMIT 1 OFFSET ?3")       \
+    X(DEPS_DELETE_TO, "DELETE FROM dep WHERE needs>=?1 AND (needs,task)<(?2,?3)")                                      \
     X(FIRST_TASK_FROM, "SELECT id FROM task WHERE id>=?1 AND id<?2 ORDER BY id LIMIT 1")                               \
     X(TASK_TOUCH, "UPDATE task SET touched=max(coalesce(touched,?2),?2),updated=max(updated,?2) WHERE id=?1")          \
     /* scheduling */                                                                                                   \
@@ -261,9 +273,12 @@ const char *fl_sql_text(fl_sql id);
 /* Slots for the statements that are put together from fixed pieces: lists by table and order, updates of a task by what
  * changes. */
 #define FL_LIST_JOBS 0
-#define FL_LIST_TASKS 12
-#define FL_LIST_WORKERS 22
-#define FL_LISTS 32
+#define FL_LIST_JOBS_MARKED 30
+#define FL_LIST_JOBS_HIDDEN 31
+#define FL_LIST_JOBS_CHANGED 32
+#define FL_LIST_TASKS 34
+#define FL_LIST_WORKERS 44
+#define FL_LISTS 54
 #define FL_UPDATES 32
 
 #endif

@@ -48,7 +48,11 @@ typedef struct fl_types {
     uint64_t committed; /* of n; what lies above is this transaction's own */
 } fl_types;
 
-typedef struct fl_known_worker fl_known_worker; /* known.c */
+/* What the writer knows (known.c), by kind. */
+typedef struct fl_known fl_known;
+#define FL_KNOWN_WORKERS 0u
+#define FL_KNOWN_JOBS 1u
+#define FL_KNOWN_KINDS 2u
 
 struct flamenco_session {
     fl_store *store;
@@ -57,6 +61,7 @@ struct flamenco_session {
     struct flamenco_txn txn;
     uint32_t open; /* a transaction runs */
     uint32_t in_savepoint; /* the executor's */
+    uint32_t savepoint_set; /* SQLite knows of it: something was changed in it */
     int32_t failed; /* why only rollback is allowed; 0 = nothing */
     uint32_t visiting; /* lists that are being given out */
     uint32_t interrupted; /* atomic: interrupt() was called */
@@ -68,10 +73,9 @@ struct flamenco_session {
      * right after, and need not be read again. */
     fl_task_state last_task;
     int64_t last_changes;
-    /* The writer's workers as they were read (known.c); NULL = none yet. Of another generation than this one: no longer true. */
-    fl_known_worker **known;
-    uint64_t known_generation;
-    uint32_t workers_changed; /* in this transaction */
+    fl_known *known; /* NULL = nothing yet */
+    uint64_t known_generation[FL_KNOWN_KINDS]; /* what was kept in another one is no longer true */
+    uint32_t known_changed[FL_KNOWN_KINDS]; /* in this transaction */
     sqlite3_stmt *statements[FL_SQL_COUNT];
     sqlite3_stmt *lists[FL_LISTS];
     sqlite3_stmt *updates[FL_UPDATES];

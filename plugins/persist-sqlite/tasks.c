@@ -30,6 +30,43 @@ int32_t fl_task_get_key(void *self, flamenco_cx *cx, int64_t key, flamenco_task 
     return fl_leave(&call, fl_task_out(&q, out, 1, "no such task"));
 }
 
+/* Reads a task in the writing session, which mostly knows its job and its worker. Returns 1; 0: the long way is needed, be it
+ * to find nothing; or a negative error. */
+static int32_t find_among_known(flamenco_session *s, const flamenco_uuid *uuid, flamenco_task *out)
+{
+    static const flamenco_str none = { "", 0 };
+    fl_known_job job;
+    flamenco_task row = { .uuid = *uuid, .worker_name = none, .worker_address = none, .commands = none };
+    const flamenco_worker *worker = NULL;
+    fl_query q = fl_query_begin(s, FL_SQL_TASK_FIND_ALONE);
+    fl_bind_uuid(&q, 1, uuid);
+    int32_t rc = fl_query_step(&q);
+    if (rc <= 0)
+        return fl_query_end(&q, rc);
+    rc = fl_task_read_alone(&q, &row);
+    int32_t found = rc == FLAMENCO_OK ? fl_known_job_get(s, row.job_key, &job) : 0;
+    if (found > 0 && row.worker_key != 0) {
+        worker = fl_known_worker_key(s, row.worker_key);
+        found = worker != NULL;
+    }
+    if (found > 0) {
+        row.job_uuid = job.uuid;
+        row.index = (uint32_t)(row.key - job.first_task + 1);
+        if (worker != NULL) {
+            row.worker_uuid = worker->uuid;
+            row.worker_name = worker->name;
+            row.worker_address = worker->address;
+        }
+        flamenco_str *const texts[] = { &row.name,           &row.type,     &row.activity, &row.worker_name,
+                                        &row.worker_address, &row.commands, NULL };
+        rc = fl_texts_keep(s, texts);
+    }
+    rc = fl_query_end(&q, rc != FLAMENCO_OK ? rc : found < 0 ? found : FLAMENCO_OK);
+    if (rc == FLAMENCO_OK && found > 0)
+        fl_row_out(out, &row, (uint32_t)sizeof(row));
+    return rc == FLAMENCO_OK ? found : rc;
+}
+
 int32_t fl_task_find(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_task *out, flamenco_error *err)
 {
     (void)self;
@@ -37,6 +74,11 @@ int32_t fl_task_find(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, fla
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    if (call.s->kind == FLAMENCO_SESSION_WRITER) {
+        rc = find_among_known(call.s, uuid, out);
+        if (rc != 0)
+            return fl_leave(&call, rc > 0 ? FLAMENCO_OK : rc);
+    }
     fl_query q = fl_query_begin(call.s, FL_SQL_TASK_FIND);
     fl_bind_uuid(&q, 1, uuid);
     return fl_leave(&call, fl_task_out(&q, out, 0, "no such task"));
@@ -63,6 +105,79 @@ static int32_t tasks_total(flamenco_session *s, const fl_job_state *job, int64_t
     return rc;
 }
 
+/* ---- A job's tasks ----
+ *
+ * Of thousands of rows the job is the same, and the workers are a few: they are read once, not joined to each row. */
+
+#define SHOWN_WORKERS 64u
+
+typedef struct shown_worker {
+    int64_t key; /* 0 = none */
+    flamenco_uuid uuid;
+    uint32_t deleted;
+    flamenco_str name, address;
+} shown_worker;
+
+typedef struct task_rows {
+    flamenco_uuid job_uuid;
+    int64_t first;
+    shown_worker workers[SHOWN_WORKERS]; /* by the last bits of the key */
+} task_rows;
+
+/* Reads what tasks show of a worker. One that does not exist shows nothing. */
+static int32_t read_shown_worker(flamenco_session *s, int64_t key, shown_worker *out)
+{
+    fl_query q = fl_query_begin(s, FL_SQL_WORKER_SHOWN);
+    fl_bind_int(&q, 1, key);
+    *out = (shown_worker){ .key = key, .deleted = 1 };
+    int32_t rc = fl_query_step(&q);
+    if (rc > 0) {
+        flamenco_str *const texts[] = { &out->name, &out->address, NULL };
+        out->uuid = fl_column_uuid(&q, 0);
+        out->deleted = fl_column_time(&q, 1) != FLAMENCO_TIME_NONE;
+        out->name = fl_column_text(&q, 2);
+        out->address = fl_column_text(&q, 3);
+        rc = fl_texts_keep(s, texts);
+    }
+    return fl_query_end(&q, rc);
+}
+
+/* Completes a row by what is not in the task table. */
+static int32_t complete_row(flamenco_session *s, task_rows *rows, flamenco_task *row)
+{
+    row->job_uuid = rows->job_uuid;
+    row->index = (uint32_t)(row->key - rows->first + 1);
+    if (row->worker_key == 0)
+        return FLAMENCO_OK;
+    shown_worker *w = &rows->workers[(uint64_t)row->worker_key % SHOWN_WORKERS];
+    int32_t rc = w->key == row->worker_key ? FLAMENCO_OK : read_shown_worker(s, row->worker_key, w);
+    row->worker_uuid = w->uuid;
+    row->worker_deleted = w->deleted;
+    if (!w->deleted) {
+        row->worker_name = w->name;
+        row->worker_address = w->address;
+    }
+    return rc;
+}
+
+static int32_t visit_tasks_of_job(fl_query *q, task_rows *rows, flamenco_visit_task visit, void *ctx)
+{
+    int32_t rc = FLAMENCO_OK, stop = 0;
+    ++q->s->visiting;
+    while (stop == 0 && (rc = fl_query_step(q)) > 0) {
+        flamenco_task row = { 0 };
+        rc = fl_task_read_alone(q, &row);
+        row.uuid = fl_column_uuid(q, FL_TASK_OWN_COLUMNS_COUNT);
+        if (rc == FLAMENCO_OK)
+            rc = complete_row(q->s, rows, &row);
+        if (rc != FLAMENCO_OK)
+            break;
+        stop = visit(ctx, &row);
+    }
+    --q->s->visiting;
+    return fl_query_end(q, rc);
+}
+
 static const char *const task_orders[] = { "t.id", "t.updated", "t.name", "t.status", "t.prio" };
 
 int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_page *page,
@@ -76,6 +191,7 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
     flamenco_session *s = call.s;
     fl_page p = { 0 };
     fl_job_state job = { .hidden = 1 };
+    fl_known_job known = { .first_task = 0 };
     int64_t first = 0, end = 0;
     uint64_t total = 0;
     rc = fl_page_read(s, page, FLAMENCO_TASK_STATUSES, FLAMENCO_ORDER_PRIORITY, 0, &p);
@@ -83,14 +199,17 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
         rc = fl_job_state_get(s, job_key, &job);
     if (rc >= 0)
         rc = fl_job_range(s, job_key, &first, &end);
+    if (rc >= 0 && !job.hidden)
+        rc = fl_known_job_get(s, job_key, &known);
     if (rc >= 0 && !job.hidden && total_out != NULL)
         rc = tasks_total(s, &job, first, end, &p, &total);
     if (rc >= 0 && !job.hidden) {
         char sql[1024];
-        (void)snprintf(sql, sizeof(sql),
-                       "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS " WHERE t.id>=?1 AND t.id<?2"
-                       " AND ((?3>>t.status)&1) AND (?4 IS NULL OR t.updated>?4) ORDER BY %s%s%s LIMIT ?5 OFFSET ?6",
-                       task_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
+        (void)snprintf(
+            sql, sizeof(sql),
+            "SELECT " FL_TASK_OWN_COLUMNS ",t.uuid FROM task t WHERE t.id>=?1 AND t.id<?2"
+            " AND ((?3>>t.status)&1) AND (?4 IS NULL OR t.updated>?4) AND t.id>?7 ORDER BY %s%s%s LIMIT ?5 OFFSET ?6",
+            task_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
         fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_TASKS + p.order * 2 + p.descending], sql);
         fl_bind_int(&q, 1, first);
         fl_bind_int(&q, 2, end);
@@ -98,7 +217,9 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
         fl_bind_time(&q, 4, p.updated_after_us);
         fl_bind_int(&q, 5, p.limit);
         fl_bind_int(&q, 6, p.offset);
-        rc = fl_tasks_visit(&q, visit, ctx);
+        fl_bind_int(&q, 7, p.after_key);
+        task_rows rows = { .job_uuid = known.uuid, .first = known.first_task };
+        rc = visit_tasks_of_job(&q, &rows, visit, ctx);
     }
     rc = rc > 0 ? FLAMENCO_OK : rc;
     if (rc == FLAMENCO_OK && total_out != NULL)

@@ -53,6 +53,7 @@ int32_t fl_worker_insert(void *self, flamenco_cx *cx, const flamenco_worker *row
     fl_row_in(&w, (uint32_t)sizeof(w), row);
     rc = check_statuses(call.s, &w);
     if (rc == FLAMENCO_OK) {
+        fl_known_changed(call.s, FL_KNOWN_WORKERS); /* for when this is undone */
         fl_query q = fl_query_begin(call.s, FL_SQL_WORKER_INSERT);
         fl_bind_uuid(&q, 1, &w.uuid);
         fl_bind_int(&q, 2, w.status);
@@ -87,7 +88,7 @@ int32_t fl_worker_get(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, fl
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    rc = fl_known_get(call.s, uuid, out);
+    rc = fl_known_worker(call.s, uuid, out);
     if (rc != FLAMENCO_E_NOT_FOUND)
         return fl_leave(&call, rc);
     flamenco_worker row = { .struct_size = (uint32_t)sizeof(row) };
@@ -95,7 +96,7 @@ int32_t fl_worker_get(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, fl
     fl_bind_uuid(&q, 1, uuid);
     rc = fl_worker_out(&q, &row);
     if (rc == FLAMENCO_OK) {
-        fl_known_keep(call.s, &row);
+        fl_known_worker_keep(call.s, &row);
         fl_row_out(out, &row, (uint32_t)sizeof(row));
     }
     return fl_leave(&call, rc);
@@ -140,7 +141,7 @@ int32_t fl_workers_list(void *self, flamenco_cx *cx, const flamenco_page *page, 
         (void)snprintf(
             sql, sizeof(sql),
             "SELECT " FL_WORKER_COLUMNS " FROM worker w WHERE ((?1>>w.status)&1) AND (?2 IS NULL OR w.updated>?2)"
-            " AND (?3 OR w.deleted IS NULL) ORDER BY %s%s%s LIMIT ?4 OFFSET ?5",
+            " AND (?3 OR w.deleted IS NULL) AND w.id>?6 ORDER BY %s%s%s LIMIT ?4 OFFSET ?5",
             worker_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",w.id" : "");
         fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_WORKERS + p.order * 2 + p.descending], sql);
         fl_bind_int(&q, 1, p.mask);
@@ -148,6 +149,7 @@ int32_t fl_workers_list(void *self, flamenco_cx *cx, const flamenco_page *page, 
         fl_bind_int(&q, 3, with_deleted);
         fl_bind_int(&q, 4, p.limit);
         fl_bind_int(&q, 5, p.offset);
+        fl_bind_int(&q, 6, p.after_key);
         rc = fl_workers_visit(&q, visit, ctx);
     }
     if (rc == FLAMENCO_OK && total_out != NULL)
@@ -180,7 +182,7 @@ int32_t fl_workers_count(void *self, flamenco_cx *cx, uint64_t counts_out[FLAMEN
 
 static int32_t update_worker(flamenco_session *s, int64_t key, uint32_t set, const flamenco_worker *row)
 {
-    fl_known_changed(s);
+    fl_known_changed(s, FL_KNOWN_WORKERS);
     fl_query q = fl_query_begin(s, FL_SQL_WORKER_UPDATE);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, s->cx->now_us);
@@ -237,7 +239,7 @@ int32_t fl_worker_delete(void *self, flamenco_cx *cx, int64_t key, flamenco_erro
     int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_known_changed(call.s);
+    fl_known_changed(call.s, FL_KNOWN_WORKERS);
     fl_query q = fl_query_begin(call.s, FL_SQL_WORKER_DELETE);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, cx->now_us);
@@ -303,7 +305,7 @@ int32_t fl_touches(void *self, flamenco_cx *cx, const flamenco_touch *rows, uint
             break;
         }
         if (row.what == FLAMENCO_TOUCH_WORKER_SEEN)
-            fl_known_changed(call.s);
+            fl_known_changed(call.s, FL_KNOWN_WORKERS);
         fl_query q = fl_query_begin(call.s, row.what == FLAMENCO_TOUCH_TASK ? FL_SQL_TASK_TOUCH : FL_SQL_WORKER_SEEN);
         fl_bind_int(&q, 1, row.key);
         fl_bind_int(&q, 2, row.at_us);

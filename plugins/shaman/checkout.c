@@ -286,7 +286,7 @@ static int32_t make_links(void *ctx, uint64_t from, uint64_t to, flamenco_error 
     stack st = { .path = NULL, .depth = 0 };
     st.fds[0] = c->leaf_fd;
     for (uint64_t i = from; i < to && rc == FLAMENCO_OK; ++i) {
-        const char *name = NULL;
+        const char *name = "";
         if (__atomic_load_n(&c->failed, __ATOMIC_RELAXED))
             break;
         rc = descend(&st, &c->entries[i].path, &name, err);
@@ -341,14 +341,17 @@ int32_t fl_sh_checkout(void *self, flamenco_cx *cx, flamenco_str wanted_path, co
     if (rc != FLAMENCO_OK)
         return rc;
     c.entries = s->host->alloc(s->host->h, (n + 1) * sizeof(*c.entries));
-    if (c.entries == NULL)
-        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+    if (c.entries == NULL) {
+        s->host->free(s->host->h, c.path.text);
+        return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+    }
     for (uint64_t i = 0; rc == FLAMENCO_OK && i < n; ++i)
         rc = read_entry(&c, (const void *)((const char *)files + i * stride), err);
     if (rc == FLAMENCO_OK)
         rc = check_blobs(&c, err);
     if (rc == FLAMENCO_OK) {
-        qsort(c.entries, c.n, sizeof(*c.entries), compare_entries);
+        if (c.n > 0)
+            qsort(c.entries, c.n, sizeof(*c.entries), compare_entries);
         rc = make_directory(&c, suffix, err);
         if (rc == FLAMENCO_OK)
             rc = build(&c, suffix, cx, path_out, err);

@@ -28,15 +28,15 @@ static void *run_part(void *arg)
 static uint32_t count_threads(uint64_t n)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t threads = n / PER_THREAD + 1;
-    if (cores > 0 && threads > (uint64_t)cores)
-        threads = (uint64_t)cores;
-    return threads > THREADS_MAX ? THREADS_MAX : (uint32_t)threads;
+    uint32_t threads = 1;
+    while (threads < THREADS_MAX && threads < cores && n / PER_THREAD >= threads)
+        ++threads;
+    return threads;
 }
 
 int32_t fl_sh_in_parts(uint64_t n, fl_sh_part run, void *ctx, flamenco_error *err)
 {
-    part parts[THREADS_MAX];
+    part parts[THREADS_MAX] = { 0 };
     uint32_t count = count_threads(n), started = 1;
     int32_t rc = FLAMENCO_OK;
     for (uint32_t i = 0; i < count; ++i)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -196,6 +197,12 @@ int fl_sh_make_key_dir(int dir_fd, const char *key_dir, uint32_t *made_out)
     return -1;
 }
 
+unsigned fl_sh_outer_number(const char *key_dir)
+{
+    const char text[3] = { key_dir[0], key_dir[1], '\0' };
+    return (unsigned)strtoul(text, NULL, 16) & 0xFF;
+}
+
 void fl_sh_drop_key_dir(shaman *s, int dir_fd, const char *key_dir, int is_stored)
 {
     const char outer[3] = { key_dir[0], key_dir[1], '\0' };
@@ -207,10 +214,9 @@ void fl_sh_drop_key_dir(shaman *s, int dir_fd, const char *key_dir, int is_store
     if (!gone)
         return;
     if (is_stored) {
-        unsigned bit = 0;
-        sscanf(outer, "%2x", &bit);
+        unsigned bit = fl_sh_outer_number(outer);
         pthread_mutex_lock(&s->lock);
-        s->synced[bit / 8 % sizeof(s->synced)] &= (uint8_t) ~(1u << bit % 8);
+        s->synced[bit / 8] &= (uint8_t) ~(1u << bit % 8);
         pthread_mutex_unlock(&s->lock);
     }
     (void)unlinkat(dir_fd, outer, AT_REMOVEDIR);

@@ -114,6 +114,8 @@ int fl_sh_open_below(int dir_fd, const char *path, int flags);
 /* Opens the directory "b9/4d27…" below dir_fd, O_RDONLY, and makes it. made_out gets bit 0: the inner directory is new, bit 1:
  * the outer one is. Returns -1 with errno. */
 int fl_sh_make_key_dir(int dir_fd, const char *key_dir, uint32_t *made_out);
+/* 0xb9 for "b9/4d27…". */
+unsigned fl_sh_outer_number(const char *key_dir);
 /* Removes both when they are empty. */
 void fl_sh_drop_key_dir(shaman *s, int dir_fd, const char *key_dir, int is_stored);
 

@@ -295,14 +295,13 @@ static int sync_dirs(flamenco_shaman_upload *u, int stored_fd, int dir_fd, uint3
 {
     shaman *s = u->s;
     const char outer[3] = { u->dir[0], u->dir[1], '\0' };
-    unsigned bit = 0;
     if (fsync(dir_fd) != 0)
         return -1;
     if (fl_sh_is_ordered(dir_fd))
         return 0;
     if (((made & 1) != 0 || shares_directory(u)) && sync_dir(stored_fd, outer) != 0)
         return -1;
-    sscanf(outer, "%2x", &bit);
+    unsigned bit = fl_sh_outer_number(u->dir);
     uint8_t mask = (uint8_t)(1u << bit % 8), *byte = &s->synced[bit / 8];
     pthread_mutex_lock(&s->lock);
     if ((made & 2) != 0)

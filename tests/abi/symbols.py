@@ -14,8 +14,10 @@ SANITIZERS = re.compile(r"lib(asan|ubsan|tsan|lsan)\.so")
 OWN = {
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
+    "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
     "persist-sqlite": {"libsqlite3.so.0"},
     "compiler-js": {"libcrypto.so.3"},
+    "webapp": {"libz.so.1"},
 }
 
 

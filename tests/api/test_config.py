@@ -20,6 +20,7 @@ plugins:
   state_machine: {file: state-machine}
   log_storage: {file: log-storage}
   local_storage: {file: local-storage}
+  job_deleter: {file: job-deleter}
 """
 
 

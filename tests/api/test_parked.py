@@ -68,6 +68,22 @@ def test_task_that_a_worker_holds_ends_its_wait_when_the_job_goes_on(parked_farm
     parked_farm.put_away(job["id"])
 
 
+def test_worker_that_failed_a_task_gets_it_when_it_is_requeued(parked_farm, lane):
+    """Others could have it all the time; for this one the wait ends when its failure is forgotten."""
+    farm = parked_farm
+    other = farm.worker(types=[lane])
+    worker = farm.worker(types=[lane])
+    job = farm.submit([{"type": lane}])
+    task = worker.get_task()
+    other.state_changed("asleep")
+    worker.update(task["uuid"], taskStatus="failed")
+    assert farm.task(task["uuid"])["status"] == "soft-failed"
+    with Ask(worker) as ask:
+        farm.set_task_status(task["uuid"], "queued")
+        assert ask.task()["uuid"] == task["uuid"]
+    farm.put_away(job["id"])
+
+
 def test_own_change_of_status_ends_the_wait(parked_farm, lane):
     """A worker that changes its status on another connection is told what it may do."""
     worker = parked_farm.worker(types=[lane])

@@ -64,10 +64,55 @@ def test_new_configuration_is_read_at_a_restart(own_farm):
     assert version["name"] == "renamed" and version["shortversion"] == version["version"] == "3.7"
 
 
-def test_bad_configuration_at_a_restart_ends_the_process(own_farm):
-    (own_farm.manager.dir / "manager.yaml").write_text("colour: red\n")
+@pytest.mark.parametrize("file, text, words", [
+    ("manager.yaml", "colour: red\n", "manager.yaml:1: .*colour"),
+    ("flamenco-manager.yaml", "_meta: {version: 3}\ntask_timeout: 10\n", "flamenco-manager.yaml:2: .*task_timeout"),
+    ("flamenco-manager.yaml", "\0\1", "flamenco-manager.yaml"),
+])
+def test_bad_configuration_prevents_a_restart(own_farm, file, text, words):
+    """The manager tells what is wrong and goes on as it is; when it is put right, it restarts."""
+    path = own_farm.manager.dir / file
+    good = path.read_text()
+    for _ in range(2):
+        path.write_text(text)
+        position = own_farm.manager.log_position()
+        own_farm.manager.proc.send_signal(signal.SIGHUP)
+        own_farm.manager.wait_log("not restarting, the manager goes on as it is", position)
+        own_farm.manager.wait_log(words, position)
+        own_farm.submit([{}])
+        assert own_farm.api.get("//health/live").status_code == 200
+        path.write_text(good)
+        own_farm.manager.restart_in_place()
+    own_farm.submit([{}])
+
+
+def test_stop_while_restarting_is_an_orderly_end(own_farm):
+    """The first signal to end it, not the second one: nothing is broken off."""
     own_farm.manager.proc.send_signal(signal.SIGHUP)
-    assert own_farm.manager.wait_exit() == 1
+    own_farm.manager.wait_log("restarting")
+    own_farm.manager.proc.send_signal(signal.SIGTERM)
+    assert own_farm.manager.wait_exit() == 0
+    log = own_farm.manager.log()
+    assert "leaving at once" not in log and "manager: stopped" in log
+    own_farm.manager.start()
+
+
+def test_connections_stay_open_over_a_restart(own_farm):
+    """One that was used, one that is fresh, and one that asks in between: all are served by the new image."""
+    with Raw(own_farm.port) as used, Raw(own_farm.port) as fresh, Raw(own_farm.port) as asking:
+        used.request("GET", "/api/v3/version").read()
+        asking.request("GET", "/api/v3/version").read()
+        position = own_farm.manager.log_position()
+        own_farm.manager.proc.send_signal(signal.SIGHUP)
+        own_farm.manager.wait_log("restarting", position)
+        answered = 0
+        while not any("manager: ready" in line for line in own_farm.manager.log().splitlines()[position:]):
+            assert asking.request("GET", "/api/v3/version").read().status == 200
+            answered += 1
+        assert answered > 0
+        for raw in (used, fresh, asking):
+            reply = raw.request("GET", "/api/v3/version").read()
+            assert reply.status == 200 and reply.header("Connection") != "close"
 
 
 def test_shutdown_is_announced_once_and_readiness_ends(own_farm):

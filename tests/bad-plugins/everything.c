@@ -6,6 +6,7 @@
 #include "parts.h"
 
 #include "flamenco/job_compiler.h"
+#include "flamenco/job_deleter.h"
 #include "flamenco/local_storage.h"
 #include "flamenco/log_storage.h"
 #include "flamenco/persistence.h"
@@ -54,8 +55,10 @@ static const flamenco_provide compiler = PROVIDE(FLAMENCO_JOB_COMPILER, &table);
 static const flamenco_provide state_machine = PROVIDE(FLAMENCO_STATE_MACHINE, &table);
 static const flamenco_provide log_storage = PROVIDE(FLAMENCO_LOG_STORAGE, &table);
 static const flamenco_provide local_storage = PROVIDE(FLAMENCO_LOCAL_STORAGE, &table);
+static const flamenco_provide job_deleter = PROVIDE(FLAMENCO_JOB_DELETER, &table);
 static const flamenco_provide time_of_day = PROVIDE(FLAMENCO_CLOCK, &clock_table);
-static const flamenco_provide *const list[] = { &persistence, &scheduler,     &compiler,    &state_machine,
-                                                &log_storage, &local_storage, &time_of_day, NULL };
+static const flamenco_provide *const list[] = { &persistence,   &scheduler,   &compiler,
+                                                &state_machine, &log_storage, &local_storage,
+                                                &job_deleter,   &time_of_day, NULL };
 static const flamenco_plugin plugin = { GOOD_PLUGIN, .provides = list };
 EXPORT(plugin)

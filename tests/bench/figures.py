@@ -6,6 +6,7 @@ import json
 import resource
 import socket
 import subprocess
+import threading
 import time
 
 from fill import fill
@@ -166,6 +167,55 @@ def start(bench):
             manager.stop()
 
 
+class Knocker(threading.Thread):
+    """Makes one new connection after the other, each with one question."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.refused, self.waits, self.going = port, 0, [], True
+
+    def run(self):
+        while self.going:
+            begun = time.monotonic()
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+                    connection.sendall(b"GET /api/v3/version HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                    if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+                        self.refused += 1
+            except OSError:
+                self.refused += 1
+            self.waits.append((begun, time.monotonic() - begun))
+            time.sleep(0.001)
+
+    def longest_since(self, begun):
+        return max(wait for at, wait in self.waits if at >= begun)
+
+
+def restart(bench):
+    """Restarts in place beside workers: how long a new connection waits, who is refused, whose request fails."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "restart") as manager:
+            knocker = Knocker(manager.port)
+            knocker.start()
+            command = manager.farm_command("--workers", s.workers, "--paced", "1s", "--time-scale", 0.1,
+                                           "--duration", f"{3 + 2.5 * s.restarts}s")
+            with subprocess.Popen(command, stdout=subprocess.PIPE) as farm:
+                for _ in range(s.restarts):
+                    time.sleep(2)
+                    begun = time.monotonic()
+                    bench.add("restart.time", manager.restart_in_place())
+                    time.sleep(0.3)
+                    bench.add("restart.wait", knocker.longest_since(begun) * 1000)
+                out, _ = farm.communicate()
+            knocker.going = False
+            knocker.join()
+        if farm.returncode != 0:
+            manager.give_up(f"farm-sim ended with {farm.returncode}")
+        bench.add("restart.refused", knocker.refused)
+        bench.add("restart.errors", json.loads(out)["errors"])
+
+
 def memory(bench):
     """RSS idle, with 2,000 idle connections, and of the helper. (That with busy workers: closed_loop.)"""
     s = bench.sizes
@@ -185,8 +235,8 @@ def memory(bench):
 
 
 FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists,
-                                   cpu_per_request, start, memory, uploads, upload_memory, small_files,
-                                   file_lists)}
+                                   cpu_per_request, start, restart, memory, uploads, upload_memory,
+                                   small_files, file_lists)}
 
 
 def raise_descriptor_limit():

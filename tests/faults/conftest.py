@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the fault tests. The harness is that of the black box tests, tests/api.
 
-Environment, beside that of the harness: FLAMENCO_FAULTS_KILLS is how often the manager is killed (5); FLAMENCO_FAULTS_SEED
-repeats the random decisions of a run.
+Environment, beside that of the harness: FLAMENCO_FAULTS_KILLS is how often the manager is killed (10; docs/reliability.md
+tells of 50); FLAMENCO_FAULTS_SEED repeats the random decisions of a run.
 """
 import importlib.util
 import os

@@ -10,7 +10,7 @@ from faultlib.load import Load
 from faultlib.manager import BUILD
 from harness.manager import scale
 
-KILLS = int(os.environ.get("FLAMENCO_FAULTS_KILLS", 5))
+KILLS = int(os.environ.get("FLAMENCO_FAULTS_KILLS", 10))
 
 
 def kill_while_starting(manager, rng):

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "quiet.h"
+
 #define FILES 16
 #define SECTOR 512u
 
@@ -57,6 +59,18 @@ static void must(int condition, const char *what)
         return;
     fprintf(stderr, "disk: %s\n", what);
     abort();
+}
+
+static void enter(void)
+{
+    quiet_begin();
+    pthread_mutex_lock(&disk.lock);
+}
+
+static void leave(void)
+{
+    pthread_mutex_unlock(&disk.lock);
+    quiet_end();
 }
 
 /* ---- Images ---------------------------------------------------------------------------------------------------------- */
@@ -205,12 +219,12 @@ static int disk_write(sqlite3_file *f, const void *data, int len, sqlite3_int64 
     int code = SQLITE_OK;
     int n = len;
     if (im != NULL) {
-        pthread_mutex_lock(&disk.lock);
+        enter();
         code = failure(&disk.writes_left, &disk.write_times, disk.write_code);
         if (code != SQLITE_OK)
             n = len / 2;
         add_change(im, data, (size_t)at, (size_t)n);
-        pthread_mutex_unlock(&disk.lock);
+        leave();
     }
     int rc = n > 0 ? self->real->pMethods->xWrite(self->real, data, n, at) : SQLITE_OK;
     return rc != SQLITE_OK ? rc : code;
@@ -220,9 +234,9 @@ static int disk_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     file *self = (file *)(void *)f;
     if (self->image != NULL) {
-        pthread_mutex_lock(&disk.lock);
+        enter();
         add_change(self->image, NULL, (size_t)size, 0);
-        pthread_mutex_unlock(&disk.lock);
+        leave();
     }
     return self->real->pMethods->xTruncate(self->real, size);
 }
@@ -233,13 +247,13 @@ static int disk_sync(sqlite3_file *f, int flags)
     (void)flags;
     if (self->image == NULL)
         return SQLITE_OK;
-    pthread_mutex_lock(&disk.lock);
+    enter();
     int code = failure(&disk.syncs_left, &disk.sync_times, disk.sync_code);
     if (code == SQLITE_OK)
         make_safe(self->image);
     else
         drop_changes(self->image);
-    pthread_mutex_unlock(&disk.lock);
+    leave();
     return code;
 }
 
@@ -328,9 +342,9 @@ static int disk_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fl
     self->image = NULL;
     self->base.pMethods = NULL;
     if (is_kept(path, flags)) {
-        pthread_mutex_lock(&disk.lock);
+        enter();
         self->image = find_image(path, 1);
-        pthread_mutex_unlock(&disk.lock);
+        leave();
     }
     int rc = disk.real->xOpen(disk.real, path, self->real, flags, out_flags);
     if (rc == SQLITE_OK)
@@ -344,7 +358,7 @@ static int disk_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
 {
     (void)vfs;
     int rc = disk.real->xDelete(disk.real, path, 0);
-    pthread_mutex_lock(&disk.lock);
+    enter();
     image *im = find_image(path, 0);
     if (im != NULL && rc == SQLITE_OK) {
         drop_changes(im);
@@ -358,7 +372,7 @@ static int disk_delete(sqlite3_vfs *vfs, const char *path, int sync_dir)
         if (im->removed)
             add_change(im, NULL, 0, 0);
     }
-    pthread_mutex_unlock(&disk.lock);
+    leave();
     return rc;
 }
 
@@ -441,48 +455,48 @@ static void drop_image(image *im)
 
 void disk_reset(void)
 {
-    pthread_mutex_lock(&disk.lock);
+    enter();
     for (size_t i = 0; i < FILES; ++i)
         drop_image(&disk.images[i]);
     disk.write_times = disk.sync_times = 0;
-    pthread_mutex_unlock(&disk.lock);
+    leave();
 }
 
 void disk_arm_write(uint32_t n, int code, uint32_t times)
 {
-    pthread_mutex_lock(&disk.lock);
+    enter();
     disk.writes_left = n;
     disk.write_code = code;
     disk.write_times = times;
     disk.fired = 0;
-    pthread_mutex_unlock(&disk.lock);
+    leave();
 }
 
 void disk_arm_sync(uint32_t n, int code, uint32_t times)
 {
-    pthread_mutex_lock(&disk.lock);
+    enter();
     disk.syncs_left = n;
     disk.sync_code = code;
     disk.sync_times = times;
     disk.fired = 0;
-    pthread_mutex_unlock(&disk.lock);
+    leave();
 }
 
 int disk_disarm(void)
 {
-    pthread_mutex_lock(&disk.lock);
+    enter();
     disk.write_times = disk.sync_times = 0;
     int fired = disk.fired;
     disk.fired = 0;
-    pthread_mutex_unlock(&disk.lock);
+    leave();
     return fired;
 }
 
 uint64_t disk_failures(void)
 {
-    pthread_mutex_lock(&disk.lock);
+    enter();
     uint64_t failures = disk.failures;
-    pthread_mutex_unlock(&disk.lock);
+    leave();
     return failures;
 }
 
@@ -542,7 +556,7 @@ static void keep_image(image *im, disk_cut cut, uint64_t until, uint64_t *random
 void disk_snapshot(disk_cut cut, uint64_t random)
 {
     uint64_t state = random | 1;
-    pthread_mutex_lock(&disk.lock);
+    enter();
     uint64_t least = disk.order;
     for (size_t i = 0; i < FILES; ++i) {
         if (disk.images[i].first != NULL && disk.images[i].first->order < least)
@@ -566,7 +580,7 @@ void disk_snapshot(disk_cut cut, uint64_t random)
             keep_image(&disk.images[i], cut, until, &state);
         }
     }
-    pthread_mutex_unlock(&disk.lock);
+    leave();
 }
 
 static int write_kept(const image *im)
@@ -583,7 +597,7 @@ static int write_kept(const image *im)
 int disk_restore(void)
 {
     int rc = 0;
-    pthread_mutex_lock(&disk.lock);
+    enter();
     for (size_t i = 0; i < FILES; ++i) {
         image *im = &disk.images[i];
         char shm[sizeof(im->path) + 8];
@@ -595,6 +609,6 @@ int disk_restore(void)
         unlink(shm);
         drop_image(im);
     }
-    pthread_mutex_unlock(&disk.lock);
+    leave();
     return rc;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/api/dispatch.h"
+#include "quiet.h"
 
 struct fl_http_request {
     client *client;
@@ -36,7 +37,9 @@ static flamenco_str empty(void)
 
 void client_send(client *c, struct flamenco *f)
 {
+    quiet_begin();
     fl_http_request *r = calloc(1, sizeof(*r));
+    quiet_end();
     if (r == NULL) {
         c->state = CLIENT_DROPPED;
         return;
@@ -92,6 +95,14 @@ client_state client_look(client *c)
     return state;
 }
 
+int client_is_served(client *c)
+{
+    pthread_mutex_lock(&http.lock);
+    int served = c->state == CLIENT_WAITS && !c->held;
+    pthread_mutex_unlock(&http.lock);
+    return served;
+}
+
 void client_count(size_t *waiting, size_t *held)
 {
     pthread_mutex_lock(&http.lock);
@@ -115,8 +126,10 @@ static void end_request(fl_http_request *r, int32_t status, flamenco_buf *body)
     if (r->destroy != NULL)
         r->destroy(r->user);
     pthread_mutex_lock(&http.lock);
+    quiet_begin();
     if (status != 0 && !http.cut && body != NULL)
         fl_buf_add_str(&c->reply, fl_shared_str(body));
+    quiet_end();
     c->status = http.cut ? 0 : status;
     c->state = status != 0 && !http.cut ? CLIENT_ANSWERED : CLIENT_DROPPED;
     --http.waiting;
@@ -306,6 +319,18 @@ size_t fl_http_listen_fds(fl_http *server, int *fds, size_t cap)
     (void)server;
     (void)fds;
     (void)cap;
+    return 0;
+}
+
+void fl_http_keep_connections(fl_http *server)
+{
+    (void)server;
+}
+
+size_t fl_http_kept(fl_http *server, const int **fds_out)
+{
+    (void)server;
+    *fds_out = NULL;
     return 0;
 }
 

@@ -41,6 +41,8 @@ void client_fini(client *c);
 
 /* Reads the state under the lock. */
 client_state client_look(client *c);
+/* Tells whether the manager still works on it: neither answered nor parked. */
+int client_is_served(client *c);
 /* How many requests have no answer yet, and how many of them are held. */
 void client_count(size_t *waiting, size_t *held);
 /* From now on answers do not arrive: the process has ended. */

@@ -10,15 +10,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "core/base/str.h"
-#include "core/base/uuid.h"
 #include "core/executor.h"
 #include "core/purge.h"
 #include "fake_threads.h"
-#include "own_ops.h"
 
 #define SECOND_US INT64_C(1000000)
-#define SHORT_DEADLINE_US 150000
 
 void say(history *h, const char *fmt, ...)
 {
@@ -40,169 +36,7 @@ __attribute__((format(printf, 2, 3))) static int wrong(history *h, const char *f
     return -1;
 }
 
-/* ---- Requests ----------------------------------------------------------------------------------------------------------- */
-
-static void base64(const char *in, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t len = strlen(in);
-    for (size_t i = 0; i < len; i += 3) {
-        uint32_t bits = (uint32_t)(unsigned char)in[i] << 16;
-        bits |= i + 1 < len ? (uint32_t)(unsigned char)in[i + 1] << 8 : 0;
-        bits |= i + 2 < len ? (uint32_t)(unsigned char)in[i + 2] : 0;
-        *out++ = digits[bits >> 18];
-        *out++ = digits[bits >> 12 & 63];
-        *out++ = i + 1 < len ? digits[bits >> 6 & 63] : '=';
-        *out++ = i + 2 < len ? digits[bits & 63] : '=';
-    }
-    *out = '\0';
-}
-
-static void authorize(const history *h, client *c, uint32_t worker)
-{
-    char id[37], plain[64];
-    fl_uuid_format(&h->worker_uuids[worker], id);
-    snprintf(plain, sizeof(plain), "%s:secret-%u", id, worker);
-    memcpy(c->authorization, "Basic ", 7);
-    base64(plain, c->authorization + 6);
-}
-
-static void add_types(fl_buf *out, uint32_t types)
-{
-    const char *separator = "";
-    fl_buf_add_text(out, "\"supported_task_types\":[");
-    for (uint32_t i = 0; i < M_TYPES; ++i) {
-        if (!(types >> i & 1))
-            continue;
-        fl_buf_printf(out, "%s\"%s\"", separator, m_type_names[i]);
-        separator = ",";
-    }
-    fl_buf_add_char(out, ']');
-}
-
-static void set_target(client *c, const char *method, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void set_target(client *c, const char *method, const char *fmt, ...)
-{
-    va_list args;
-    snprintf(c->method, sizeof(c->method), "%s", method);
-    va_start(args, fmt);
-    vsnprintf(c->path, sizeof(c->path), fmt, args);
-    va_end(args);
-}
-
-static void uuid_of(const flamenco_uuid *list, uint32_t index, char out[37])
-{
-    static const flamenco_uuid unknown = { { 1, 2, 3, 4, 5, 6, 0x47, 8, 0x89 } };
-    fl_uuid_format(index != M_NONE && !fl_uuid_is_none(&list[index]) ? &list[index] : &unknown, out);
-}
-
-static void make_worker_request(const history *h, const op *o, client *c)
-{
-    char id[37];
-    fl_buf *body = &c->body;
-    if (o->kind == OP_REGISTER) {
-        set_target(c, "POST", "/api/v3/worker/register-worker");
-        fl_buf_printf(body, "{\"secret\":\"secret-%u\",\"platform\":\"linux\",\"name\":\"worker-%u\",", o->worker,
-                      o->worker);
-        add_types(body, o->types);
-        fl_buf_add_char(body, '}');
-        return;
-    }
-    authorize(h, c, o->worker);
-    uuid_of(h->task_uuids, o->task, id);
-    switch (o->kind) {
-    case OP_SIGN_ON:
-        set_target(c, "POST", "/api/v3/worker/sign-on");
-        fl_buf_printf(body, "{\"name\":\"worker-%u\",\"software_version\":\"3.9\",\"can_restart\":%s,", o->worker,
-                      o->can_restart ? "true" : "false");
-        add_types(body, o->types);
-        fl_buf_add_char(body, '}');
-        break;
-    case OP_SIGN_OFF:
-        set_target(c, "POST", "/api/v3/worker/sign-off");
-        break;
-    case OP_STATE:
-        set_target(c, "GET", "/api/v3/worker/state");
-        break;
-    case OP_STATE_CHANGED:
-        set_target(c, "POST", "/api/v3/worker/state-changed");
-        fl_buf_printf(body, "{\"status\":\"%s\"}", flamenco_worker_status_text(o->to));
-        break;
-    case OP_SCHEDULE:
-        set_target(c, "POST", "/api/v3/worker/task");
-        break;
-    case OP_MAY_RUN:
-        set_target(c, "GET", "/api/v3/worker/task/%s/may-i-run", id);
-        break;
-    default: /* OP_UPDATE */
-        set_target(c, "POST", "/api/v3/worker/task/%s", id);
-        fl_buf_printf(body, "{\"activity\":\"at work\"");
-        if (o->has_status)
-            fl_buf_printf(body, ",\"taskStatus\":\"%s\"", flamenco_task_status_text(o->to));
-        if (o->has_steps)
-            fl_buf_printf(body, ",\"steps_completed\":%lld", (long long)o->steps);
-        if (o->log != 0)
-            fl_buf_printf(body, ",\"log\":\"log#%u\"", o->log);
-        fl_buf_add_char(body, '}');
-        break;
-    }
-}
-
-static void make_people_request(const history *h, const op *o, client *c)
-{
-    char id[37];
-    fl_buf *body = &c->body;
-    switch (o->kind) {
-    case OP_SUBMIT:
-        set_target(c, "POST", "/api/v3/jobs");
-        fl_buf_printf(body,
-                      "{\"name\":\"job-%u\",\"type\":\"simulated\",\"priority\":%d,\"submitter_platform\":\"linux\","
-                      "\"settings\":{\"shape\":%u},\"initial_status\":\"%s\"",
-                      o->job, o->priority, o->job, flamenco_job_status_text(o->to));
-        if (o->tag != 0) {
-            uuid_of(h->tag_uuids, h->now.tags >> o->tag & 1 ? o->tag : M_NONE, id);
-            fl_buf_printf(body, ",\"worker_tag\":\"%s\"", id);
-        }
-        fl_buf_add_char(body, '}');
-        break;
-    case OP_JOB_STATUS:
-        uuid_of(h->job_uuids, o->job, id);
-        set_target(c, "POST", "/api/v3/jobs/%s/setstatus", id);
-        fl_buf_printf(body, "{\"status\":\"%s\",\"reason\":\"a reason\"}", flamenco_job_status_text(o->to));
-        break;
-    case OP_JOB_PRIORITY:
-        uuid_of(h->job_uuids, o->job, id);
-        set_target(c, "POST", "/api/v3/jobs/%s/setpriority", id);
-        fl_buf_printf(body, "{\"priority\":%d}", o->priority);
-        break;
-    default: /* OP_TASK_STATUS */
-        uuid_of(h->task_uuids, o->task, id);
-        set_target(c, "POST", "/api/v3/tasks/%s/setstatus", id);
-        fl_buf_printf(body, "{\"status\":\"%s\",\"reason\":\"a reason\"}", flamenco_task_status_text(o->to));
-        break;
-    }
-}
-
-static void send_own(history *h, const op *o, client *c)
-{
-    own_op *own = calloc(1, sizeof(*own));
-    if (own == NULL)
-        abort();
-    own->op = *o;
-    own->job_key = o->job != M_NONE ? h->job_keys[o->job] : 0;
-    own->worker_key = o->worker != M_NONE ? h->worker_keys[o->worker] : 0;
-    if (o->kind == OP_TAG_CREATE && fl_uuid_make_v4(&own->uuid) != FLAMENCO_OK)
-        abort();
-    if (o->kind == OP_UNBLOCK)
-        own->uuid = h->worker_uuids[o->worker];
-    if (o->kind == OP_TAG_DELETE || o->kind == OP_JOB_TAG)
-        own->tag_key = o->to != 0 ? h->tag_keys[o->to] : 0;
-    for (uint32_t i = 1; i < M_TAGS && o->kind == OP_WORKER_TAGS; ++i) {
-        if ((o->to & h->now.tags) >> i & 1)
-            own->tag_keys[own->n_tag_keys++] = h->tag_keys[i];
-    }
-    manager_write(&h->manager, c, own_op_run, own);
-}
+/* ---- Connections ------------------------------------------------------------------------------------------------ */
 
 static uint32_t new_client(history *h)
 {
@@ -221,22 +55,6 @@ static void free_client(history *h, uint32_t i)
     client_fini(&h->clients[i].c);
     h->clients[i].used = 0;
 }
-
-static void send_op(history *h, const op *o)
-{
-    client *c = &h->clients[o->client].c;
-    h->clients[o->client].op = *o;
-    if (o->kind <= OP_MAY_RUN)
-        make_worker_request(h, o, c);
-    else if (o->kind <= OP_TASK_STATUS)
-        make_people_request(h, o, c);
-    if (o->kind <= OP_TASK_STATUS)
-        client_send(c, &h->manager.f);
-    else
-        send_own(h, o, c);
-}
-
-/* ---- Connections that break ------------------------------------------------------------------------------------------------ */
 
 /* The parked request number `at` loses its client. noticed 0: the manager does not know yet. */
 static void break_parked(history *h, uint32_t at, int noticed)
@@ -338,10 +156,8 @@ static void wait_for_outage(history *h, const op *ops, uint32_t n)
     struct timespec ms = { .tv_nsec = 2000000 };
     for (int tries = 0; tries < 5000; ++tries) {
         uint32_t waiting = 0;
-        for (uint32_t i = 0; i < n; ++i) {
-            const client *c = ops[i].client != M_NONE ? &h->clients[ops[i].client].c : NULL;
-            waiting += c != NULL && client_look(&h->clients[ops[i].client].c) == CLIENT_WAITS && !c->held;
-        }
+        for (uint32_t i = 0; i < n; ++i)
+            waiting += ops[i].client != M_NONE && client_is_served(&h->clients[ops[i].client].c);
         if (waiting == 0)
             return;
         nanosleep(&ms, NULL);
@@ -375,7 +191,8 @@ static int64_t check_replies(history *h, const m_outcome *out, int lenient, uint
         const char *difference = compare_reply(h, expected, c);
         if (difference != NULL)
             return wrong(h, "%s", difference);
-        least = expected->state > least ? expected->state : least;
+        if (expected->status != 403) /* told by a reader, which knows nothing of what else is in the batch */
+            least = expected->state > least ? expected->state : least;
     }
     return least;
 }
@@ -571,6 +388,13 @@ static int check_all(history *h, const op *ops, uint32_t n, m_outcome *out, int 
     const char *difference = NULL;
     if (given_up == 0) {
         difference = compare_state(h, &h->now);
+        if (difference != NULL && lenient) {
+            /* A chain that goes on after the reply broke off, as without memory. The next start finishes it. */
+            say(h, "  not finished: %s", difference);
+            difference = compare_events(h, out, 0, out->n_events);
+            manager_forget_events(&h->manager);
+            return difference != NULL ? wrong(h, "%s", difference) : restart(h);
+        }
         if (difference == NULL)
             difference = compare_events(h, out, out->n_events, out->n_events);
         if (difference == NULL)
@@ -629,6 +453,8 @@ static int carry_out(history *h, const op *ops, uint32_t n, const trouble *t)
     for (uint32_t i = 0; i < n && rc == 0; ++i) {
         if (ops[i].kind != OP_JOB_DELETE || h->clients[ops[i].client].c.status != 204)
             continue;
+        if (t->nomem)
+            shim_disarm(); /* a purge that finds no memory leaves the remains to the next start */
         fl_purge_submit(&h->manager.f, h->job_keys[ops[i].job]);
         rc = manager_settle(&h->manager);
     }
@@ -645,8 +471,7 @@ static int play(history *h, op *ops, uint32_t n, trouble *t)
     if (out == NULL)
         abort();
     int crash = t->what == TROUBLE_SHIM && t->shim.kind >= SHIM_CRASH_CALL, result;
-    int lenient =
-        t->what == TROUBLE_OUTAGE || t->nomem || (h->manager.step_deadline_us > 0 && t->what != TROUBLE_NONE && !crash);
+    int lenient = t->what == TROUBLE_OUTAGE || t->nomem || (h->outages && t->what != TROUBLE_NONE && !crash);
     /* A step that fails twice lets others overtake it. */
     if ((n > 1 || h->now.n_parked > 0) && t->what == TROUBLE_SHIM && t->shim.kind == SHIM_FAIL_CALL)
         t->shim.times = 1;
@@ -659,6 +484,9 @@ static int play(history *h, op *ops, uint32_t n, trouble *t)
     }
     if (t->what != TROUBLE_NONE)
         say(h, "  trouble: %s", describe_trouble(t));
+    /* One that is found dead while others are asked lets the next in before them; the model knows only the oldest. */
+    if (h->now.n_parked > 1 || n > 1)
+        notice_zombies(h);
     uint64_t failures = shim_failures() + disk_failures();
     model after = h->now;
     model_run(&after, &h->world, ops, n, out);
@@ -694,7 +522,7 @@ static int let_time_pass(history *h)
     trouble t;
     uint32_t n = 1;
     choose_trouble(h, &t);
-    if (t.what == TROUBLE_OUTAGE || t.nomem || h->manager.step_deadline_us > 0)
+    if (t.what == TROUBLE_OUTAGE || t.nomem || h->outages)
         t.what = TROUBLE_NONE;
     notice_zombies(h);
     adopt_times(h, &h->now);
@@ -732,8 +560,8 @@ static int play_some(history *h)
         plan_crash(h, &t);
     else
         choose_trouble(h, &t);
-    int weak = t.what == TROUBLE_OUTAGE || t.nomem || (h->manager.step_deadline_us > 0 && t.what != TROUBLE_NONE);
-    if (t.what == TROUBLE_OUTAGE && h->manager.step_deadline_us == 0)
+    int weak = t.what == TROUBLE_OUTAGE || t.nomem || (h->outages && t.what != TROUBLE_NONE);
+    if (t.what == TROUBLE_OUTAGE && !h->outages)
         t.what = TROUBLE_NONE;
     if (weak) {
         /* Who is given up then, and who is served in his place, is more than the model wants to know. */
@@ -802,8 +630,14 @@ static void tell_failure(const history *h)
     fprintf(stderr, "seed %llu FAILED: %s\nthe last operations:\n", (unsigned long long)h->options.seed, h->wrong);
     for (uint64_t i = first; i < h->n_lines; ++i)
         fprintf(stderr, "  %s\n", h->lines[i % LAST_LINES]);
-    fprintf(stderr, "replay it with --seed %llu%s\n", (unsigned long long)h->options.seed,
-            h->options.power ? " --power" : "");
+    fprintf(stderr, "replay it with: simulation --verbose --seed %llu", (unsigned long long)h->options.seed);
+    if (h->options.power)
+        fprintf(stderr, " --power");
+    if (h->options.crashes != 0)
+        fprintf(stderr, " --crashes %u", h->options.crashes);
+    if (h->options.operations != 0)
+        fprintf(stderr, " --operations %u", h->options.operations);
+    fputc('\n', stderr);
 }
 
 int history_play(const play_options *options, const char *directory, play_counts *add_to)
@@ -817,7 +651,7 @@ int history_play(const play_options *options, const char *directory, play_counts
         (void)roll(h, 2);
     choose_world(h);
     manager_init(&h->manager, &h->world, directory);
-    h->manager.step_deadline_us = roll(h, 5) == 0 ? SHORT_DEADLINE_US : 0;
+    h->outages = roll(h, 3) == 0;
     h->now.now_us = h->manager.now_us;
     uint32_t operations = options->operations != 0 ? options->operations : 120 + roll(h, 120);
     int rc = start(h);

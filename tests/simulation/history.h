@@ -29,6 +29,7 @@ typedef struct play_options {
     int power; /* crashes are power losses */
     uint32_t crashes; /* per hundred operations; 0 = as the seed has it */
     int verbose;
+    int keep; /* main.c's: the directory of a history that fails */
 } play_options;
 
 typedef struct play_counts {
@@ -45,6 +46,7 @@ typedef struct history {
     play_counts counts;
     uint32_t next_log;
     int runs; /* the manager */
+    int outages; /* the store may be away for longer than a request waits */
     uint32_t
         vague; /* bits of workers that were seen later than the model knows, since a parked request was tried again */
     uint32_t known; /* bits of workers whose secret the manager has checked since it started */
@@ -76,6 +78,9 @@ void choose_op(history *h, const model *m, op *out, int *alone);
 void choose_trouble(history *h, trouble *out);
 const char *describe_trouble(const trouble *t);
 void describe_op(const history *h, const op *o, char *out, size_t size);
+
+/* requests.c: sends the operation from h->clients[o->client]. */
+void send_op(history *h, const op *o);
 
 /* compare.c: NULL when all is as it should be, else what is not. Texts are static until the next call. */
 const char *compare_state(history *h, const model *m);

@@ -2,6 +2,12 @@
  *
  * main.c - plays seeded histories: see usage(). Prints what was done, and of the first history that fails its seed and its
  * last operations.
+ *
+ * A seed always plays the same history: its number decides about the world, the operations, the failures and where the
+ * process or the power ends, and no time passes but by the clocks that the history sets. So a history that failed is
+ * played again, with what the manager says, by
+ *     build-test/tests/simulation/simulation --verbose --seed NUMBER
+ * and --power and --crashes as they were; the failure names all of them.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,12 +19,14 @@
 static void usage(void)
 {
     fprintf(stderr,
-            "usage: simulation [--seed N] [--count N] [--operations N] [--power] [--crashes PERCENT] [--verbose]\n"
+            "usage: simulation [--seed N] [--count N] [--operations N] [--power] [--crashes PERCENT] [--verbose] "
+            "[--keep]\n"
             "  --seed N       the first seed (1); --count N: how many seeds from there on (1)\n"
             "  --operations N how many operations each, instead of the seed's own number\n"
             "  --power        every crash is a power loss\n"
             "  --crashes N    how many of hundred operations crash (3)\n"
-            "  --verbose      tells each operation, and shows the manager's log\n");
+            "  --verbose      tells each operation, and shows the manager's log\n"
+            "  --keep         leaves the database of a history that fails, and says where\n");
 }
 
 static int read_number(const char *text, uint64_t *out)
@@ -40,6 +48,8 @@ static int read_options(int argc, char **argv, play_options *options, uint64_t *
             options->power = 1;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             options->verbose = 1;
+        } else if (strcmp(argv[i], "--keep") == 0) {
+            options->keep = 1;
         } else if (read_number(value, &n) != 0) {
             return -1;
         } else if (strcmp(argv[i], "--seed") == 0) {
@@ -81,7 +91,10 @@ int main(int argc, char **argv)
         char directory[TEMP_DIR_MAX];
         temp_dir_make(directory);
         failed = history_play(&options, directory, &counts) != 0;
-        temp_dir_remove(directory);
+        if (failed && options.keep)
+            fprintf(stderr, "the database is in %s\n", directory);
+        else
+            temp_dir_remove(directory);
     }
     printf(
         "%s: %llu histories, %llu operations, %llu replies, %llu events, %llu tasks handed out, %llu failures of the "

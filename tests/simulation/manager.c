@@ -21,6 +21,7 @@
 #include "core/touches.h"
 #include "core/workpool.h"
 #include "fake_http.h"
+#include "quiet.h"
 #include "shim.h"
 
 #define PERSIST 0
@@ -54,6 +55,7 @@ static void publish(void *self, const flamenco_event *event)
     manager *m = self;
     if (shim_crashed() || event->kind == FLAMENCO_EVENT_TASK_LOG)
         return;
+    quiet_begin();
     pthread_mutex_lock(&m->lock);
     if (m->n_events == m->room) {
         m->room = m->room * 2 + 64;
@@ -65,6 +67,7 @@ static void publish(void *self, const flamenco_event *event)
                        strndup(event->payload.ptr, (size_t)event->payload.len) };
     MUST(e->payload != NULL);
     pthread_mutex_unlock(&m->lock);
+    quiet_end();
 }
 
 static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
@@ -184,13 +187,18 @@ static void set_number(manager *m, int plugin, const char *key, uint64_t value)
     fake_host_set(&m->plugins[plugin].config, key, text);
 }
 
-static int start_plugin(manager *m, int i, flamenco_error *err)
+static int32_t start_plugin(manager *m, int i, flamenco_error *err)
 {
     const flamenco_plugin *plugin = m->plugins[i].plugin;
     fl_host_init(&m->plugins[i].host, &m->f, plugin->id, m, find_service);
-    MUST(plugin->create(&m->plugins[i].host.table, &m->plugins[i].self, err) == FLAMENCO_OK);
-    MUST(plugin->configure(m->plugins[i].self, fake_host_config(&m->plugins[i].config, plugin), err) == FLAMENCO_OK);
-    int32_t rc = plugin->start(m->plugins[i].self, err);
+    quiet_begin();
+    const flamenco_config *config = fake_host_config(&m->plugins[i].config, plugin);
+    quiet_end();
+    int32_t rc = plugin->create(&m->plugins[i].host.table, &m->plugins[i].self, err);
+    if (rc == FLAMENCO_OK)
+        rc = plugin->configure(m->plugins[i].self, config, err);
+    if (rc == FLAMENCO_OK)
+        rc = plugin->start(m->plugins[i].self, err);
     m->plugins[i].started = rc == FLAMENCO_OK;
     return rc;
 }
@@ -248,7 +256,7 @@ void manager_init(manager *m, const m_world *world, const char *directory)
     set_number(m, STATE, "task_fail_after_softfail_count", world->settings.fail_at);
     set_number(m, STATE, "bulk_step", world->settings.bulk_step);
     set_number(m, STATE, "single_step_limit", world->settings.single_limit);
-    m->limits.request_timeout_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000;
+    m->limits.request_timeout_us = 25000000;
     m->limits.hold_empty_poll_us = m->limits.hold_empty_poll_proxy_us = world->settings.hold_us;
     m->http.body_json_bytes = m->http.body_job_bytes = 1 << 24;
     write_config(m);
@@ -318,7 +326,9 @@ static const fl_step_ops read_barrier = {
 static int pass_barrier(manager *m, const fl_step_ops *ops)
 {
     struct timespec until;
+    quiet_begin();
     barrier *b = calloc(1, sizeof(*b));
+    quiet_end();
     MUST(b != NULL);
     b->m = m;
     b->step.ops = ops;
@@ -347,27 +357,33 @@ static int pass_barrier(manager *m, const fl_step_ops *ops)
     return -1;
 }
 
-static int is_quiet(manager *m, uint64_t steps_before, uint64_t *steps_out)
+/* Tells whether nothing but the two barriers has run since *before, which it brings up to date. */
+static int is_quiet(manager *m, fl_executor_stats *before)
 {
     fl_executor_stats stats;
     size_t waiting, held;
     fl_executor_read_stats(m->f.executor, &stats);
     client_count(&waiting, &held);
-    *steps_out = stats.write_steps;
-    return stats.write_steps == steps_before + 1 && stats.waiting_writes == 0 && stats.waiting_reads == 0 &&
-           waiting == held && held == fl_parked_count(m->f.parked);
+    int quiet = stats.write_steps == before->write_steps + 1 && stats.read_steps == before->read_steps + 1 &&
+                stats.waiting_writes == 0 && stats.waiting_reads == 0 && waiting == held &&
+                held == fl_parked_count(m->f.parked) && !fl_touches_pending(m->f.touches);
+    *before = stats;
+    return quiet;
 }
 
+/* Twice, since what one thread hands to another is in no queue for a moment: a round later it is in one, or done. */
 int manager_settle(manager *m)
 {
-    uint64_t steps = UINT64_MAX - 1;
+    fl_executor_stats before = { 0 };
+    int quiet = 0;
     for (int tries = 0; tries < 100000; ++tries) {
         int rc = pass_barrier(m, &read_barrier);
         if (rc == 0)
             rc = pass_barrier(m, &write_barrier);
         if (rc != 0)
             return rc;
-        if (is_quiet(m, steps, &steps))
+        quiet = is_quiet(m, &before) ? quiet + 1 : 0;
+        if (quiet == 2)
             return m->failure[0] != '\0' ? -1 : 0;
     }
     snprintf(m->failure, sizeof(m->failure), "steps follow each other without end");
@@ -419,7 +435,9 @@ static const fl_step_ops own_write_ops = {
 
 void manager_write(manager *m, client *c, int32_t (*run)(fl_cx *cx, void *ctx, flamenco_error *err), void *ctx)
 {
+    quiet_begin();
     own_write *w = calloc(1, sizeof(*w));
+    quiet_end();
     MUST(w != NULL);
     *w = (own_write){ .client = c, .m = m, .run = run, .ctx = ctx };
     w->step.ops = &own_write_ops;
@@ -481,9 +499,8 @@ static int32_t start_parts(manager *m, flamenco_error *err)
     fl_executor_config config = { .readers = 1,
                                   .batch_steps = 128,
                                   .batch_us = 1000000, /* what is queued together is committed together */
-                                  .step_deadline_us = m->step_deadline_us > 0 ? m->step_deadline_us : 25000000,
+                                  .step_deadline_us = m->limits.request_timeout_us,
                                   .read_deadline_us = 10000000,
-                                  .retry_us = 200,
                                   .touch_us = 1 };
     int32_t rc = fl_timers_start(f, &f->timers, err);
     if (rc == FLAMENCO_OK)
@@ -510,7 +527,9 @@ static int32_t start_parts(manager *m, flamenco_error *err)
 int manager_start(manager *m)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
+    quiet_begin();
     make_parts(m);
+    quiet_end();
     client_cut_all(0);
     int32_t rc = start_parts(m, &err);
     if (rc != FLAMENCO_OK && shim_crashed())
@@ -528,10 +547,19 @@ int manager_start(manager *m)
     if (settled != 0)
         return settled;
     fl_purge_remains(&m->f);
-    MUST(fl_periodic_start(&m->f, &m->periodic, &err) == FLAMENCO_OK);
+    if (fl_periodic_start(&m->f, &m->periodic, &err) != FLAMENCO_OK) {
+        snprintf(m->failure, sizeof(m->failure), "periodic work does not start: %s", err.text);
+        return -1;
+    }
     ++m->restarts;
     return manager_settle(m);
 }
+
+/* For looking: open from the first look to the end of the manager. */
+static struct {
+    fl_cx cx;
+    flamenco_session *session;
+} look;
 
 static void drop_timer(fl_on_timer on_timer, void *ctx)
 {
@@ -541,14 +569,22 @@ static void drop_timer(fl_on_timer on_timer, void *ctx)
 static void end_all(manager *m, int64_t deadline_us)
 {
     struct flamenco *f = &m->f;
+    if (look.session != NULL)
+        m->store->close(m->plugins[PERSIST].self, look.session);
+    look.session = NULL;
     if (m->periodic != NULL)
         fl_periodic_stop(m->periodic);
     fl_parked_drain(f->parked);
-    fl_timers_stop(f->timers);
+    fl_budget_expire(f->reply_budget, 0, 1);
+    fl_budget_expire(f->compile_budget, 0, 1);
+    if (f->timers != NULL)
+        fl_timers_stop(f->timers);
     if (f->executor != NULL)
         fl_executor_stop(f->executor, deadline_us);
-    fl_workpool_stop(f->workpool, deadline_us);
-    fl_publisher_stop(f->publisher, deadline_us);
+    if (f->workpool != NULL)
+        fl_workpool_stop(f->workpool, deadline_us);
+    if (f->publisher != NULL)
+        fl_publisher_stop(f->publisher, deadline_us);
     for (int i = 2; i >= 0; --i) {
         if (m->plugins[i].self != NULL)
             stop_plugin(m, i);
@@ -565,12 +601,12 @@ static void end_all(manager *m, int64_t deadline_us)
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);
     fl_parked_destroy(f->parked);
-    fl_budget_destroy(f->reply_budget);
-    fl_budget_destroy(f->compile_budget);
     fl_credentials_destroy(f->credentials);
     fl_metrics_destroy(f->metrics);
     fl_listeners_destroy(f->listeners);
     fl_touches_destroy(f->touches);
+    fl_budget_destroy(f->reply_budget);
+    fl_budget_destroy(f->compile_budget);
     fl_config_close(f->config);
     free(f->core_host);
     if (f->wanted != FL_WANT_NOTHING && !shim_crashed())
@@ -597,12 +633,6 @@ void manager_bury(manager *m)
 
 /* ---- Looking ------------------------------------------------------------------------------------------------------------------ */
 
-static struct {
-    fl_cx cx;
-    flamenco_session *session;
-    uint32_t cancelled;
-} look;
-
 flamenco_persistence_ref manager_store(const manager *m)
 {
     return (flamenco_persistence_ref){ m->store, m->plugins[PERSIST].self };
@@ -612,7 +642,8 @@ flamenco_cx *manager_look(manager *m)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     flamenco_persistence_ref store = manager_store(m);
-    MUST(flamenco_persist_open(&store, FLAMENCO_SESSION_READER, &look.session, &err) == FLAMENCO_OK);
+    if (look.session == NULL)
+        MUST(flamenco_persist_open(&store, FLAMENCO_SESSION_READER, &look.session, &err) == FLAMENCO_OK);
     look.cx = (fl_cx){ .pub = { .struct_size = (uint32_t)sizeof(flamenco_cx), .read_only = 1 }, .f = &m->f };
     look.cx.pub.host = fl_core_host(&m->f);
     look.cx.pub.now_us = clock_now(m);
@@ -627,7 +658,6 @@ void manager_look_end(manager *m)
 {
     flamenco_persistence_ref store = manager_store(m);
     flamenco_persist_rollback(&store, &look.cx.pub);
-    flamenco_persist_close(&store, look.session);
     fl_arena_destroy(look.cx.arena);
 }
 

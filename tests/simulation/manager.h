@@ -35,7 +35,6 @@ typedef struct manager {
     const m_world *world; /* what the compiler gives */
     char directory[PATH_MAX]; /* holds everything; made and removed by the caller */
     int64_t now_us; /* atomic: what the clock says */
-    int64_t step_deadline_us; /* how long the executor tries; 0 = 25 s */
     disk_cut cut; /* what a crash leaves */
     uint64_t cut_random;
 

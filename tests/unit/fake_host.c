@@ -267,6 +267,12 @@ static void fail_manager(void *h, const char *reason)
     unlock(fake);
 }
 
+static int64_t limit(void *h, const char *key)
+{
+    const fake_host *fake = h;
+    return strcmp(key, "image_memory") == 0 ? fake->image_memory : 0;
+}
+
 /* ---- Settings -------------------------------------------------------------------------------------------------- */
 
 static const flamenco_setting *find_setting(const fake_host *fake, const char *key)
@@ -410,6 +416,8 @@ void fake_host_init(fake_host *fake)
         .uuid_parse = fl_uuid_parse,
         .uuid_make = uuid_make,
         .fail = fail_manager,
+        .buf_bytes = fl_shared_str,
+        .limit = limit,
     };
     memset(fake, 0, sizeof(*fake));
     fake->host = table;
@@ -417,6 +425,7 @@ void fake_host_init(fake_host *fake)
     fake->now_us = INT64_C(1772600767000000); /* 2026-03-04T05:06:07Z */
     fake->monotonic_us = INT64_C(1000000000);
     fake->allocations_left = -1;
+    fake->image_memory = INT64_C(256) << 20;
     assert_int_equal(pthread_mutex_init(&fake->lock, NULL), 0);
 }
 

@@ -50,6 +50,7 @@ typedef struct fake_host {
     int64_t now_us; /* what the clock says */
     int64_t monotonic_us; /* and its monotonic side */
     int64_t allocations_left; /* alloc and cx_alloc give NULL when it reaches 0; -1 = never */
+    int64_t image_memory; /* what the limit of that name is; 256 MiB */
     int32_t submit_result; /* what submit returns; other than 0: nothing is queued and destroy is called */
 
     /* -- read by the test -- */

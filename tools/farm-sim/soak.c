@@ -15,6 +15,7 @@ static const int64_t look_period_us = 100000;
 static const int64_t retry_us = 500000;
 static const int64_t quiet_before_check_us = 300000;
 static const int64_t stuck_after_us = 5000000;
+static const int64_t idle_us = 3000000; /* a question that waits so long waits for a task, not for a slow disk */
 static const double back_after_s = 10; /* a vanished worker, scaled */
 
 struct soak_worker {
@@ -357,8 +358,11 @@ static void help_on(struct soak *soak, fl_book_job *job, const json_t *tasks)
 {
     size_t runnable = fl_book_count_runnable(tasks);
     uint32_t idle = 0;
-    for (uint32_t i = 0; i < soak->farm->workers_len; i++)
-        idle += soak->farm->workers[i]->phase == FL_PHASE_ASKING;
+    int64_t now_us = fl_now_us();
+    for (uint32_t i = 0; i < soak->farm->workers_len; i++) {
+        const fl_worker *w = soak->farm->workers[i];
+        idle += w->phase == FL_PHASE_ASKING && now_us - w->asked_us >= idle_us;
+    }
     bool working = strcmp(job->status, "active") == 0 || strcmp(job->status, "queued") == 0;
     if (working && runnable && idle >= 3)
         fl_book_violation(&soak->book, "job %s is %s with %zu queued tasks, but none of %u idle workers gets one",

@@ -73,6 +73,35 @@ install_packages()
     say "All packages are installed."
 }
 
+# fetch_swagger_ui: puts Swagger UI's files into .deps, once. Without network it says so and no more: what is missing then is
+# one page.
+fetch_swagger_ui()
+{
+    local place="$root/.deps/swagger-ui" pin="$root/tools/setup/swagger-ui.txt" folder code=1
+    [[ -f $place/pin && $(<"$place/pin") == "$(<"$pin")" ]] && return 0
+    say "Fetching Swagger UI"
+    mkdir -p "$root/.deps" && folder=$(mktemp -d "$root/.deps/fetch.XXXXXX") || return 1
+    if python3 -m pip --disable-pip-version-check download -q --retries 1 --no-deps --only-binary :all: --require-hashes \
+        -r "$pin" -d "$folder/wheel" >"$folder/log" 2>&1 &&
+        python3 "$root/tools/setup/unpack_swagger_ui.py" "$folder/wheel" "$folder/files" >>"$folder/log" 2>&1 &&
+        cp "$pin" "$folder/files/pin" && rm -rf "$place" && mv "$folder/files" "$place"; then
+        code=0
+    else
+        tail -n 1 "$folder/log" >&2
+        complain "Swagger UI could not be fetched, so the manager will not show its API documentation as a page"
+    fi
+    rm -rf "$folder"
+    return "$code"
+}
+
+# link_swagger_ui FOLDER: lets the manager of a build folder find these files.
+link_swagger_ui()
+{
+    if [[ -d $root/.deps/swagger-ui && -d $1/plugins/webapp ]]; then
+        ln -sfn "$root/.deps/swagger-ui" "$1/plugins/webapp/swagger-ui"
+    fi
+}
+
 # Says on stdout which compiler meson shall use.
 compiler()
 {

@@ -13,14 +13,6 @@ static const char prelude_text[] = {
 #include "prelude.inc"
 };
 
-/* Operations of the function that the prelude gives. */
-#define OP_PREPARE 0
-#define OP_BEGIN 1
-#define OP_RUN 2
-#define OP_SETTLE 3
-#define OP_FINISH 4
-#define OP_DESCRIBE 5
-#define OP_REPORT 6
 #define OP_ARGS_MAX 10
 
 /* After a job of more tasks than this, or above this much memory, the garbage is collected at once: by itself the engine
@@ -28,10 +20,7 @@ static const char prelude_text[] = {
 #define COLLECT_TASKS 2000
 #define COLLECT_BYTES (48u << 20)
 
-/* Contract 2: the whole file is strict. Nothing else may stand before the script, or its lines would shift. */
-#define STRICT "\"use strict\";"
-
-static JSValueRef call(fl_engine *engine, int operation, size_t n, const JSValueRef *args, JSValueRef *exception)
+JSValueRef fl_engine_call(fl_engine *engine, int operation, size_t n, const JSValueRef *args, JSValueRef *exception)
 {
     JSContextRef ctx = engine->current.ctx;
     JSValueRef all[OP_ARGS_MAX + 1];
@@ -41,7 +30,7 @@ static JSValueRef call(fl_engine *engine, int operation, size_t n, const JSValue
     return JSObjectCallAsFunction(ctx, engine->current.api, NULL, n + 1, all, exception);
 }
 
-static void free_context(fl_context *context)
+void fl_engine_free_context(fl_context *context)
 {
     if (context->ctx == NULL)
         return;
@@ -65,7 +54,7 @@ static void complain(JSContextRef ctx, JSValueRef exception)
     (void)ignored;
 }
 
-static int make_context(fl_engine *engine, fl_context *out)
+int fl_engine_make_context(fl_engine *engine, fl_context *out)
 {
     JSGlobalContextRef ctx = JSGlobalContextCreateInGroup(engine->group, NULL);
     if (ctx == NULL)
@@ -86,18 +75,19 @@ static int make_context(fl_engine *engine, fl_context *out)
     }
     if (exception != NULL || context.api == NULL) {
         complain(ctx, exception);
-        free_context(&context);
+        fl_engine_free_context(&context);
         return -1;
     }
     *out = context;
     return 0;
 }
 
-int fl_engine_start(fl_engine *engine, fl_channel *channel, fl_watch *watch, const flamenco_str init[3])
+int fl_engine_start(fl_engine *engine, fl_channel *channel, fl_watch *watch, int freezes, const flamenco_str init[3])
 {
     memset(engine, 0, sizeof(*engine));
     engine->channel = channel;
     engine->watch = watch;
+    engine->freezes = freezes;
     engine->group = JSContextGroupCreate();
     flamenco_str prelude = { prelude_text, sizeof(prelude_text) };
     engine->prelude = fl_jstext_make(prelude);
@@ -112,7 +102,7 @@ int fl_engine_start(fl_engine *engine, fl_channel *channel, fl_watch *watch, con
         return -1;
     engine->on_rejection = fl_natives_make_on_rejection(engine, engine->base);
     JSValueProtect(engine->base, engine->on_rejection);
-    return make_context(engine, &engine->spare);
+    return fl_engine_make_context(engine, &engine->spare);
 }
 
 void fl_engine_answer(fl_engine *engine, uint32_t type)
@@ -125,7 +115,7 @@ void fl_engine_answer(fl_engine *engine, uint32_t type)
 
 /* ---- Scripts --------------------------------------------------------------------------------------------------- */
 
-static JSStringRef fetch_script(fl_engine *engine, uint64_t id)
+static void fetch_script(fl_engine *engine, uint64_t id, fl_cached_script *out)
 {
     fl_wire_begin(&engine->channel->out, FL_WIRE_NEED_SCRIPT);
     fl_wire_u64(&engine->channel->out, id);
@@ -134,39 +124,45 @@ static JSStringRef fetch_script(fl_engine *engine, uint64_t id)
     flamenco_str text = fl_wire_get_str(&engine->answer.in);
     if (!fl_wire_done(&engine->answer.in))
         _exit(FL_WIRE_EXIT_BROKEN);
-    size_t prefix = sizeof(STRICT) - 1;
+    size_t prefix = sizeof(FL_STRICT) - 1;
     char *whole = malloc(prefix + (size_t)text.len + 1);
     if (whole == NULL)
         _exit(FL_WIRE_EXIT_MEMORY);
-    memcpy(whole, STRICT, prefix);
+    memcpy(whole, FL_STRICT, prefix);
     if (text.len > 0)
         memcpy(whole + prefix, text.ptr, (size_t)text.len);
     flamenco_str all = { whole, prefix + text.len };
-    JSStringRef script = fl_jstext_make(all);
+    out->id = id;
+    out->text = fl_jstext_make(all);
+    out->frozen_text = engine->freezes ? fl_frozen_wrap(all) : NULL;
     free(whole);
-    return script;
 }
 
-/* The script's text, from the cache or from the plugin. Borrowed. */
-static JSStringRef find_script(fl_engine *engine, uint64_t id)
+static void forget_script(fl_engine *engine, fl_cached_script *script)
+{
+    fl_frozen_forget(engine, script);
+    if (script->text != NULL)
+        JSStringRelease(script->text);
+    memset(script, 0, sizeof(*script));
+}
+
+/* The script, from the cache or from the plugin. */
+static fl_cached_script *find_script(fl_engine *engine, uint64_t id)
 {
     fl_cached_script *oldest = &engine->scripts[0];
     for (size_t i = 0; i < FL_ENGINE_SCRIPTS; i++) {
         fl_cached_script *script = &engine->scripts[i];
         if (script->id == id) {
             script->used = ++engine->uses;
-            return script->text;
+            return script;
         }
         if (script->used < oldest->used)
             oldest = script;
     }
-    JSStringRef text = fetch_script(engine, id);
-    if (oldest->text != NULL)
-        JSStringRelease(oldest->text);
-    oldest->id = id;
-    oldest->text = text;
+    forget_script(engine, oldest);
+    fetch_script(engine, id, oldest);
     oldest->used = ++engine->uses;
-    return text;
+    return oldest;
 }
 
 /* ---- Orders ---------------------------------------------------------------------------------------------------- */
@@ -187,19 +183,18 @@ static void send_problem(fl_engine *engine, uint32_t kind, const char *message)
 }
 
 /* Sends why the order failed: the prelude takes the exception apart, natives.c writes the frame. */
-static void report(fl_engine *engine, JSValueRef exception, uint32_t kind)
+void fl_engine_report(fl_engine *engine, JSValueRef exception, uint32_t kind)
 {
     engine->problem_kind = kind;
     if (exception != NULL) {
         JSValueRef again = NULL;
-        call(engine, OP_REPORT, 1, &exception, &again);
+        fl_engine_call(engine, FL_OP_REPORT, 1, &exception, &again);
     }
     send_problem(engine, kind, "unknown error");
 }
 
-/* Tells whether the last call threw, or left a rejected promise that nobody looks at: the reference ignores those, and so
- * the errors of async functions. */
-static int failed(fl_engine *engine, JSValueRef *exception)
+/* The reference ignores rejected promises, and so the errors of async functions. */
+int fl_engine_failed(fl_engine *engine, JSValueRef *exception)
 {
     if (*exception == NULL)
         *exception = engine->rejected;
@@ -213,11 +208,11 @@ static int load_script(fl_engine *engine, const fl_wire_order *order, JSStringRe
     JSStringRef url = fl_jstext_make(order->file);
     int ok = !check || JSCheckScriptSyntax(ctx, text, url, 1, exception);
     if (!ok) {
-        report(engine, *exception, FL_WIRE_PROBLEM_SYNTAX);
+        fl_engine_report(engine, *exception, FL_WIRE_PROBLEM_SYNTAX);
     } else {
         JSValueRef key = fl_jstext_value(ctx, order->key);
-        ok = call(engine, OP_PREPARE, 1, &key, exception) != NULL && *exception == NULL &&
-             JSEvaluateScript(ctx, text, NULL, url, 1, exception) != NULL && !failed(engine, exception);
+        ok = fl_engine_call(engine, FL_OP_PREPARE, 1, &key, exception) != NULL && *exception == NULL &&
+             JSEvaluateScript(ctx, text, NULL, url, 1, exception) != NULL && !fl_engine_failed(engine, exception);
     }
     JSStringRelease(url);
     return ok;
@@ -229,19 +224,11 @@ static int describe(fl_engine *engine, const fl_wire_order *order, JSStringRef t
     if (!load_script(engine, order, text, 1, exception))
         return 0;
     JSValueRef arg = fl_jstext_value(engine->current.ctx, name);
-    call(engine, OP_DESCRIBE, 1, &arg, exception);
+    fl_engine_call(engine, FL_OP_DESCRIBE, 1, &arg, exception);
     return *exception == NULL;
 }
 
-/* The members of FL_WIRE_COMPILE behind the order. */
-typedef struct compile_args {
-    int64_t created_us;
-    int32_t priority;
-    flamenco_str uuid, tag, name, type, settings, metadata, checkout;
-} compile_args;
-
-static int compile(fl_engine *engine, const fl_wire_order *order, JSStringRef text, const compile_args *job,
-                   JSValueRef *exception)
+void fl_engine_begin_job(fl_engine *engine, const fl_compile_args *job, JSValueRef *exception)
 {
     JSContextRef ctx = engine->current.ctx;
     int64_t millis = job->created_us / 1000;
@@ -257,17 +244,24 @@ static int compile(fl_engine *engine, const fl_wire_order *order, JSStringRef te
         JSValueMakeNumber(ctx, (double)micros), fl_jstext_value(ctx, job->settings),
         fl_jstext_value(ctx, job->metadata),    fl_jstext_value(ctx, job->checkout),
     };
-    call(engine, OP_BEGIN, 10, args, exception);
+    fl_engine_call(engine, FL_OP_BEGIN, 10, args, exception);
+}
+
+static int compile(fl_engine *engine, const fl_wire_order *order, JSStringRef text, const fl_compile_args *job,
+                   JSValueRef *exception)
+{
+    JSContextRef ctx = engine->current.ctx;
+    fl_engine_begin_job(engine, job, exception);
     if (*exception != NULL || !load_script(engine, order, text, 0, exception))
         return 0;
     /* Promise reactions run whenever the outermost call returns: the result of an async function is known after the call,
      * and what settle() attaches runs at its end. */
-    JSValueRef waits = call(engine, OP_RUN, 0, NULL, exception);
-    if (!failed(engine, exception) && waits != NULL && JSValueToBoolean(ctx, waits))
-        call(engine, OP_SETTLE, 0, NULL, exception);
-    if (!failed(engine, exception))
-        call(engine, OP_FINISH, 0, NULL, exception);
-    return !failed(engine, exception);
+    JSValueRef waits = fl_engine_call(engine, FL_OP_RUN, 0, NULL, exception);
+    if (!fl_engine_failed(engine, exception) && waits != NULL && JSValueToBoolean(ctx, waits))
+        fl_engine_call(engine, FL_OP_SETTLE, 0, NULL, exception);
+    if (!fl_engine_failed(engine, exception))
+        fl_engine_call(engine, FL_OP_FINISH, 0, NULL, exception);
+    return !fl_engine_failed(engine, exception);
 }
 
 static void begin_order(fl_engine *engine, const fl_wire_order *order)
@@ -278,6 +272,13 @@ static void begin_order(fl_engine *engine, const fl_wire_order *order)
     engine->logs = 0;
     engine->tasks = 0;
     fl_watch_begin(engine->watch, order->time_limit_us, order->memory_limit);
+}
+
+void fl_engine_forget_rejection(fl_engine *engine)
+{
+    if (engine->rejected != NULL)
+        JSValueUnprotect(engine->current.ctx, engine->rejected);
+    engine->rejected = NULL;
 }
 
 static void end_order(fl_engine *engine)
@@ -294,22 +295,20 @@ static void end_order(fl_engine *engine)
     if (engine->module_place != NULL)
         JSStringRelease(engine->module_place);
     engine->module_source = engine->module_place = NULL;
-    if (engine->rejected != NULL)
-        JSValueUnprotect(engine->current.ctx, engine->rejected);
-    engine->rejected = NULL;
-    free_context(&engine->current);
+    fl_engine_forget_rejection(engine);
+    fl_engine_free_context(&engine->current);
 }
 
 /* What can be done while nobody waits: the next context, and the garbage of a large job. */
 static void tidy(fl_engine *engine)
 {
-    if (make_context(engine, &engine->spare) != 0)
+    if (engine->spare.ctx == NULL && fl_engine_make_context(engine, &engine->spare) != 0)
         _exit(FL_WIRE_EXIT_MEMORY);
     if (engine->tasks > COLLECT_TASKS || fl_watch_private_bytes(engine->watch) > COLLECT_BYTES)
         JSSynchronousGarbageCollectForDebugging(engine->spare.ctx);
 }
 
-static void get_compile_args(fl_wire_in *in, compile_args *job)
+static void get_compile_args(fl_wire_in *in, fl_compile_args *job)
 {
     job->created_us = (int64_t)fl_wire_get_u64(in);
     job->priority = (int32_t)fl_wire_get_u32(in);
@@ -322,10 +321,27 @@ static void get_compile_args(fl_wire_in *in, compile_args *job)
     job->checkout = fl_wire_get_str(in);
 }
 
+/* Carries out the order in a context of its own. job NULL: a description is wanted, for the type `name`. */
+static int serve_alone(fl_engine *engine, const fl_wire_order *order, JSStringRef text, const fl_compile_args *job,
+                       flamenco_str name)
+{
+    if (engine->spare.ctx == NULL && fl_engine_make_context(engine, &engine->spare) != 0)
+        _exit(FL_WIRE_EXIT_MEMORY);
+    engine->current = engine->spare;
+    engine->spare.ctx = NULL;
+    engine->spare.api = NULL;
+    JSValueRef exception = NULL;
+    int ok =
+        job != NULL ? compile(engine, order, text, job, &exception) : describe(engine, order, text, name, &exception);
+    if (!ok)
+        fl_engine_report(engine, exception, FL_WIRE_PROBLEM_SCRIPT);
+    return ok;
+}
+
 int fl_engine_serve(fl_engine *engine, fl_frame *frame)
 {
     fl_wire_order order;
-    compile_args job;
+    fl_compile_args job;
     flamenco_str name = { NULL, 0 };
     int compiles = frame->type == FL_WIRE_COMPILE;
     fl_wire_get_order(&frame->in, &order);
@@ -335,19 +351,18 @@ int fl_engine_serve(fl_engine *engine, fl_frame *frame)
         name = fl_wire_get_str(&frame->in);
     if ((!compiles && frame->type != FL_WIRE_DESCRIBE) || !fl_wire_done(&frame->in))
         return -1;
-    JSStringRef text = find_script(engine, order.script);
-    if (engine->spare.ctx == NULL && make_context(engine, &engine->spare) != 0)
-        return -1;
-    engine->current = engine->spare;
-    engine->spare.ctx = NULL;
-    engine->spare.api = NULL;
+    fl_cached_script *script = find_script(engine, order.script);
     begin_order(engine, &order);
-    JSValueRef exception = NULL;
-    int ok =
-        compiles ? compile(engine, &order, text, &job, &exception) : describe(engine, &order, text, name, &exception);
-    if (!ok)
-        report(engine, exception, FL_WIRE_PROBLEM_SCRIPT);
+    int tries = compiles && engine->frozen.ctx != NULL && script->frozen_text != NULL && !script->large;
+    if (!tries || !fl_frozen_compile(engine, script, &job)) {
+        int ok = serve_alone(engine, &order, script->text, compiles ? &job : NULL, name);
+        if (tries && ok && engine->tasks <= FL_FROZEN_TASKS)
+            fl_frozen_give_up(engine, script);
+    }
+    script->large = engine->tasks > FL_FROZEN_TASKS;
     end_order(engine);
     tidy(engine);
+    if (compiles && script->frozen_text != NULL)
+        fl_frozen_prepare(engine);
     return 0;
 }

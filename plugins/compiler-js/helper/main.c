@@ -78,6 +78,7 @@ int main(int argc, char **argv)
     uint32_t version = fl_wire_get_u32(&frame.in);
     uint32_t sandbox = fl_wire_get_u32(&frame.in);
     uint32_t jit = fl_wire_get_u32(&frame.in);
+    uint32_t freezes = fl_wire_get_u32(&frame.in);
     flamenco_str init[3];
     for (int i = 0; i < 3; i++)
         init[i] = fl_wire_get_str(&frame.in);
@@ -87,7 +88,8 @@ int main(int argc, char **argv)
     fl_watch watch;
     memset(&watch, 0, sizeof(watch));
     fl_engine *engine = malloc(sizeof(*engine));
-    if (engine == NULL || fl_watch_start(&watch) != 0 || fl_engine_start(engine, &channel, &watch, init) != 0)
+    if (engine == NULL || fl_watch_start(&watch) != 0 ||
+        fl_engine_start(engine, &channel, &watch, freezes != 0, init) != 0)
         _exit(FL_WIRE_EXIT_MEMORY);
     seal(&channel, sandbox, jit != 0);
     channel.watch = &watch;

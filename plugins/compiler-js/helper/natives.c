@@ -14,6 +14,8 @@
 
 /* Frames are collected into writes of this size. */
 #define FLUSH_BYTES (64u << 10)
+/* So much of an answer is held back as long as it could be taken back. */
+#define HELD_BYTES (512u << 10)
 /* A script that logs in a loop does not fill the manager's log. */
 #define LOGS_MAX 1000
 #define LOG_BYTES_MAX (8u << 10)
@@ -39,6 +41,18 @@ static int accept_call(fl_engine *engine, JSContextRef ctx, size_t argc, size_t 
     if (engine->order != NULL && JSContextGetGlobalContext(ctx) == engine->current.ctx && argc == wanted)
         return 1;
     throw_text(ctx, exception, "this function belongs to another compilation");
+    return 0;
+}
+
+/* The same for what the plugin hears of at once: in the frozen context that is not to be had. */
+static int accept_talk(fl_engine *engine, JSContextRef ctx, size_t argc, size_t wanted, JSValueRef *exception)
+{
+    if (!accept_call(engine, ctx, argc, wanted, exception))
+        return 0;
+    if (!engine->holds)
+        return 1;
+    engine->gives_up = 1;
+    throw_text(ctx, exception, "not in the frozen context");
     return 0;
 }
 
@@ -75,7 +89,8 @@ static JSValueRef finish_frame(fl_engine *engine, JSContextRef ctx, int ok, cons
         fl_wire_drop(out);
         if (large && *exception == NULL)
             throw_text(ctx, exception, what);
-    } else if (out->len >= FLUSH_BYTES) {
+    } else if (out->len >= (engine->holds ? HELD_BYTES : FLUSH_BYTES)) {
+        engine->holds = 0;
         fl_channel_flush(engine->channel);
     }
     return JSValueMakeUndefined(ctx);
@@ -180,7 +195,7 @@ static JSValueRef native_log(JSContextRef ctx, JSObjectRef function, JSObjectRef
 {
     (void)self;
     fl_engine *engine = engine_of(function);
-    if (!accept_call(engine, ctx, argc, 2, exception) || engine->logs > LOGS_MAX)
+    if (!accept_talk(engine, ctx, argc, 2, exception) || engine->logs > LOGS_MAX)
         return JSValueMakeUndefined(ctx);
     flamenco_str text = flamenco_text("this script writes too much; its further lines are left out");
     char *copy = NULL;
@@ -330,7 +345,7 @@ static JSValueRef native_find(JSContextRef ctx, JSObjectRef function, JSObjectRe
 {
     (void)self;
     fl_engine *engine = engine_of(function);
-    if (!accept_call(engine, ctx, argc, 2, exception))
+    if (!accept_talk(engine, ctx, argc, 2, exception))
         return JSValueMakeUndefined(ctx);
     fl_wire_out *out = &engine->channel->out;
     fl_wire_begin(out, FL_WIRE_NEED_MODULE);

@@ -56,6 +56,8 @@ def free_port():
 def environment():
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLAMENCO_")}
     env["NO_COLOR"] = "1"
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):  # a first run opens a web browser
+        env.pop(name, None)
     supp = REPO / "tests" / "sanitizers"
 
     def add(name, *options):
@@ -121,6 +123,7 @@ class Manager:
             "state_machine": {"file": "state-machine"},
             "log_storage": {"file": "log-storage"},
             "local_storage": {"file": "local-storage"},
+            "job_deleter": {"file": "job-deleter"},
             "sleep_scheduler": {"file": "sleep-scheduler"},
         }
         routes = []

@@ -83,6 +83,8 @@ def operation(name):
 def sample(schema):
     """A valid value, with every declared property."""
     schema = resolve(schema)
+    if "anyOf" in schema:
+        return sample(schema["anyOf"][0])
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type")
@@ -166,6 +168,11 @@ def problems(schema, value, at=""):
     if isinstance(schema, str):
         schema = document()["components"]["schemas"][schema]
     schema = resolve(schema)
+    if value is None and schema.get("nullable"):
+        return []
+    if "anyOf" in schema:
+        found = [problems(one, value, at) for one in schema["anyOf"]]
+        return [] if [] in found else found[0]
     if "enum" in schema:
         return [] if value in schema["enum"] else [f"{at}: {value!r} is not in {schema['enum']}"]
     kind = schema.get("type")

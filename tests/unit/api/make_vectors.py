@@ -106,8 +106,6 @@ class Filler:
         if field is not None and (field.raw or (type_.free and not inbound)):
             sample = {"list": "[]", "text_map": '{"k":"v"}'}.get(type_.kind, '{"a":[null]}')
             return f"    {target} = flamenco_text({c_text(sample)});\n"
-        if field is not None and field.text:
-            return f"    {target} = flamenco_text({c_text(self.model.schemas[type_.name].values[0])});\n"
         if type_.free:
             sample = '{"k":"v"}' if type_.kind == "text_map" else '{"b":1,"a":[null]}'
             return f"    {target} = keep({c_text(sample)});\n"

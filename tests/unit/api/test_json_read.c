@@ -37,6 +37,7 @@ static int compare(flamenco_str text)
     assert_non_null(exact);
     memcpy(exact, text.ptr, (size_t)text.len);
     exact = realloc(exact, text.len > 0 ? (size_t)text.len : 1);
+    assert_non_null(exact);
     flamenco_str copy = { exact, text.len };
     json_t *fast = fl_json_read(copy, arena);
     if (fast != NULL) {

@@ -41,6 +41,7 @@ static void memory_is_zeroed_again_after_a_reset(void **state)
 {
     (void)state;
     fl_arena *arena = fl_arena_create(1024);
+    assert_non_null(arena);
     size_t fresh = fl_arena_size(arena);
     for (int round = 0; round < 3; ++round) {
         check_zeroed_then_dirty(fl_arena_alloc(arena, 500), 500);
@@ -56,6 +57,7 @@ static void large_blocks_are_zeroed_after_a_reset(void **state)
 {
     (void)state;
     fl_arena *arena = fl_arena_create(300000);
+    assert_non_null(arena);
     check_zeroed_then_dirty(fl_arena_alloc(arena, 250000), 250000);
     fl_arena_reset(arena);
     check_zeroed_then_dirty(fl_arena_alloc(arena, 10), 10);
@@ -67,6 +69,7 @@ static void big_allocations_do_not_waste_the_current_block(void **state)
 {
     (void)state;
     fl_arena *arena = fl_arena_create(4096);
+    assert_non_null(arena);
     unsigned char *a = fl_arena_alloc(arena, 16);
     check_zeroed_then_dirty(fl_arena_alloc(arena, 3 << 20), 3 << 20);
     unsigned char *b = fl_arena_alloc(arena, 16);
@@ -79,6 +82,7 @@ static void impossible_sizes_give_null(void **state)
 {
     (void)state;
     fl_arena *arena = fl_arena_create(0);
+    assert_non_null(arena);
     volatile size_t size = SIZE_MAX;
     assert_null(fl_arena_alloc(arena, size));
     size = SIZE_MAX - 8;
@@ -93,6 +97,7 @@ static void copies_and_formats_end_in_nul(void **state)
 {
     (void)state;
     fl_arena *arena = fl_arena_create(0);
+    assert_non_null(arena);
     flamenco_str copy = fl_arena_copy(arena, (flamenco_str){ "abcdef", 3 });
     assert_int_equal(copy.len, 3);
     assert_string_equal(copy.ptr, "abc");
@@ -111,6 +116,15 @@ static void copies_and_formats_end_in_nul(void **state)
     fl_arena_destroy(arena);
 }
 
+static void an_arena_that_could_not_be_made_gives_nothing(void **state)
+{
+    (void)state;
+    assert_null(fl_arena_alloc(NULL, 1));
+    assert_null(fl_arena_copy(NULL, (flamenco_str){ "a", 1 }).ptr);
+    assert_null(fl_arena_printf(NULL, "%d", 1).ptr);
+    fl_arena_destroy(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +133,7 @@ int main(void)
         cmocka_unit_test(large_blocks_are_zeroed_after_a_reset),
         cmocka_unit_test(big_allocations_do_not_waste_the_current_block),
         cmocka_unit_test(impossible_sizes_give_null),
+        cmocka_unit_test(an_arena_that_could_not_be_made_gives_nothing),
         cmocka_unit_test(copies_and_formats_end_in_nul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

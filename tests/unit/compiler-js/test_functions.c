@@ -388,6 +388,134 @@ static void nothing_survives_between_compilations(void **state)
     }
 }
 
+/* None of these hides from the frozen context (helper/engine.h): they run there first, and must neither fail nor be felt. */
+static void changes_of_builtins_work_and_reach_nobody_else(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {
+        "Array.prototype.last = function () { return this[this.length - 1]; };\n"
+        "function compileJob(job) { job.settings.seen = [1, 2, 3].last(); }",
+        "function compileJob(job) { Math.left = 3; job.settings.seen = Math.left; }",
+        "function compileJob(job) { author.extra = 3; job.settings.seen = author.extra; }",
+        "function compileJob(job) { path.join.left = 3; job.settings.seen = path.join.left; }",
+        "function compileJob(job) { job.addTask.left = 3; job.settings.seen = job.addTask.left; }",
+        "function compileJob(job) { const t = author.Task('a', 'b'); t.addCommand.left = t.addDependency.left = 3;"
+        " job.settings.seen = t.addCommand.left; }",
+        "this.left = 3; function compileJob(job) { job.settings.seen = left; }",
+        "function compileJob(job) { const o = {}; o.toString = () => 3; job.settings.seen = o.toString(); }",
+        "function compileJob(job) { function* g() {} Object.getPrototypeOf(g).left = 3;"
+        " job.settings.seen = Object.getPrototypeOf(g).left; }",
+        "function compileJob(job) { Object.getPrototypeOf([][Symbol.iterator]()).left = 3;"
+        " job.settings.seen = Object.getPrototypeOf(new Array()[Symbol.iterator]()).left; }",
+        "function compileJob(job) { Object.getPrototypeOf(Int8Array).left = 3; job.settings.seen = Int8Array.left; }",
+        "function compileJob(job) { Object.setPrototypeOf(Array.prototype, { left: 3 }); job.settings.seen = [].left; "
+        "}",
+        "function compileJob(job) { Object.setPrototypeOf(job, { left: 3 });"
+        " job.settings.seen = Object.getPrototypeOf(job).left; }",
+        "function compileJob(job) { Object.preventExtensions(job); Object.preventExtensions(job.storage);"
+        " Object.defineProperty(Object.prototype, 'left', { value: 3, configurable: true }); job.settings.seen = "
+        "({}).left; }",
+    };
+    outcome o;
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        for (int times = 0; times < 2; times++) {
+            rig_body(&r, scripts[i], "{}", &o);
+            if (o.rc != FLAMENCO_OK)
+                fail_msg("%s: %s", scripts[i], o.err.text);
+            assert_json(json_object_get(o.job, "settings"), "{\"seen\": 3}");
+            outcome_free(&o);
+        }
+        static const char look[] =
+            "function compileJob(job) { const t = author.Task('a', 'b');"
+            " job.settings.seen = [[].last, Math.left, author.extra, path.join.left, job.addTask.left, "
+            "t.addCommand.left,"
+            "  t.addDependency.left, typeof left, Int8Array.left, ({}).left, Object.getPrototypeOf(job).left,"
+            "  Object.getPrototypeOf(function* () {}).left, Object.getPrototypeOf([][Symbol.iterator]()).left,"
+            "  ({}).toString(), Object.getPrototypeOf(Array.prototype) === Object.prototype]; }";
+        rig_body(&r, look, "{}", &o);
+        if (o.rc != FLAMENCO_OK)
+            fail_msg("after %s: %s", scripts[i], o.err.text);
+        assert_json(json_object_get(o.job, "settings"),
+                    "{\"seen\": [null, null, null, null, null, null, null, \"undefined\", null, null, null, null, null,"
+                    " \"[object Object]\", true]}");
+        outcome_free(&o);
+    }
+}
+
+static void nothing_of_a_job_is_left_for_the_next(void **state)
+{
+    (void)state;
+    outcome o;
+    static const char script[] =
+        "let n = 0; const seen = []; class Count { static made = 0; }\n"
+        "function compileJob(job) { ++n; Count.made++; seen.push(n); /(b)(c)?/.exec('abc' + n);\n"
+        " job.settings.seen = [n, Count.made, seen.length, job.name, job.status, job.tasks.length, "
+        "job.settings.given];\n"
+        " const t = author.Task('one', 'misc'); job.addTask(t); job.settings.tasks = job.tasks.length;\n"
+        " if (job.settings.fail) throw new Error('as wanted'); job.status = 'x'; }";
+    for (int i = 0; i < 6; i++) {
+        char settings[64];
+        (void)snprintf(settings, sizeof(settings), "{\"given\": %d%s}", i, i % 2 != 0 ? ", \"fail\": true" : "");
+        rig_body(&r, script, settings, &o);
+        if (i % 2 != 0) {
+            assert_int_equal(o.rc, FLAMENCO_E_INVALID);
+            assert_non_null(strstr(o.err.text, "as wanted"));
+            assert_int_equal(json_array_size(o.tasks), 0);
+        } else {
+            if (o.rc != FLAMENCO_OK)
+                fail_msg("%s", o.err.text);
+            json_t *seen = json_object_get(json_object_get(o.job, "settings"), "seen");
+            assert_int_equal(json_integer_value(json_array_get(seen, 0)), 1);
+            assert_int_equal(json_integer_value(json_array_get(seen, 1)), 1);
+            assert_int_equal(json_integer_value(json_array_get(seen, 2)), 1);
+            assert_string_equal(json_string_value(json_array_get(seen, 4)), "under-construction");
+            assert_int_equal(json_integer_value(json_array_get(seen, 5)), 0);
+            assert_int_equal(json_integer_value(json_array_get(seen, 6)), i);
+            assert_int_equal(json_array_size(o.tasks), 1);
+        }
+        outcome_free(&o);
+    }
+}
+
+static void a_script_is_a_program_whatever_runs_it(void **state)
+{
+    (void)state;
+    outcome o;
+    static const char *const broken[] = {
+        "return; function compileJob(job) {}",
+        "function compileJob(job) {} } { function other() {}",
+        "function compileJob(job) {} }); (function () {",
+    };
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        rig_body(&r, broken[i], "{}", &o);
+        assert_int_not_equal(o.rc, FLAMENCO_OK);
+        outcome_free(&o);
+    }
+    rig_body(&r, "const compileJob = (job) => { job.settings.top = top; }; const top = this === undefined; // end",
+             "{}", &o);
+    assert_int_equal(o.rc, FLAMENCO_OK);
+    assert_json(json_object_get(o.job, "settings"), "{\"top\": false}");
+    outcome_free(&o);
+}
+
+static void jobs_of_any_size_come_out_whole(void **state)
+{
+    (void)state;
+    outcome o;
+    static const int sizes[] = { 1, 499, 500, 501, 3000, 3000, 2, 700 };
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char settings[64];
+        (void)snprintf(settings, sizeof(settings), "{\"n\": %d}", sizes[i]);
+        rig_body(&r,
+                 "function compileJob(job) { for (let i = 0; i < job.settings.n; i++)"
+                 " job.addTask(author.Task('task ' + i, 'misc')); }",
+                 settings, &o);
+        assert_int_equal(o.rc, FLAMENCO_OK);
+        assert_int_equal(json_array_size(o.tasks), sizes[i]);
+        outcome_free(&o);
+    }
+}
+
 static void a_counter_starts_over_each_time(void **state)
 {
     (void)state;
@@ -415,6 +543,10 @@ int main(void)
         cmocka_unit_test(a_flood_of_lines_is_cut),
         cmocka_unit_test(scripts_may_shadow_every_global),
         cmocka_unit_test(nothing_survives_between_compilations),
+        cmocka_unit_test(changes_of_builtins_work_and_reach_nobody_else),
+        cmocka_unit_test(nothing_of_a_job_is_left_for_the_next),
+        cmocka_unit_test(a_script_is_a_program_whatever_runs_it),
+        cmocka_unit_test(jobs_of_any_size_come_out_whole),
         cmocka_unit_test(a_counter_starts_over_each_time),
     };
     return cmocka_run_group_tests_name("compiler-js-functions", tests, setup, teardown);

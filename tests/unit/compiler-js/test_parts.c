@@ -102,6 +102,7 @@ static void json_is_checked_without_a_tree(void **state)
         if (fl_jscheck_json(flamenco_text(bad[i]), FL_JSCHECK_ANY, 0))
             fail_msg("accepted: %s", bad[i]);
     }
+    assert_false(fl_jscheck_json((flamenco_str){ NULL, 0 }, FL_JSCHECK_ANY, 0));
     assert_false(fl_jscheck_json(LITERAL("\"a\0b\""), FL_JSCHECK_ANY, 0));
     assert_false(fl_jscheck_json(LITERAL("{}\0"), FL_JSCHECK_ANY, 0));
     assert_true(fl_jscheck_json(flamenco_text(" {}"), FL_JSCHECK_OBJECT, 0));

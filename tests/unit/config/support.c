@@ -4,6 +4,8 @@
  */
 #include "tests/unit/config/support.h"
 
+#include <jansson.h>
+
 #include <ftw.h>
 
 void load_bytes(loaded *l, flamenco_str text)
@@ -93,4 +95,29 @@ char *read_file(const char *path)
     text[n] = '\0';
     fclose(f);
     return text;
+}
+
+static json_t *parse(flamenco_str body, flamenco_error *err)
+{
+    json_error_t problem;
+    json_t *root = json_loadb(body.ptr, (size_t)body.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &problem);
+    if (root == NULL)
+        flamenco_fail(err, FLAMENCO_E_INVALID, "not JSON: %s", problem.text);
+    return root;
+}
+
+int32_t decode_text(fl_arena *arena, flamenco_str body, fl_reference *out, flamenco_error *err)
+{
+    json_t *root = parse(body, err);
+    int32_t rc = root != NULL ? fl_reference_decode(arena, root, out, err) : FLAMENCO_E_INVALID;
+    json_decref(root);
+    return rc;
+}
+
+int32_t put_text(fl_config *config, flamenco_str body, int64_t now_us, flamenco_error *err)
+{
+    json_t *root = parse(body, err);
+    int32_t rc = root != NULL ? fl_config_put(config, root, now_us, err) : FLAMENCO_E_INVALID;
+    json_decref(root);
+    return rc;
 }

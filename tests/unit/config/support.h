@@ -20,6 +20,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/str.h"
+#include "core/config/current.h"
 #include "core/config/manager_yaml.h"
 #include "core/config/reference.h"
 
@@ -38,6 +39,10 @@ typedef struct loaded {
 void load_text(loaded *l, const char *text, int meta);
 void load_bytes(loaded *l, flamenco_str text);
 void loaded_free(loaded *l);
+
+/* fl_reference_decode and fl_config_put for a body as text; one that is no JSON is INVALID. */
+int32_t decode_text(fl_arena *arena, flamenco_str body, fl_reference *out, flamenco_error *err);
+int32_t put_text(fl_config *config, flamenco_str body, int64_t now_us, flamenco_error *err);
 
 /* Tells whether a problem of that level contains `part` in "file:line: text". */
 int has_problem(const fl_config_problems *problems, uint32_t level, const char *part);

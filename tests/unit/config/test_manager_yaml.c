@@ -8,7 +8,7 @@
 
 #define MANDATORY \
     "plugins:\n  persist: {file: persist-sqlite}\n  task_scheduler: {}\n  job_compiler: {}\n  clock: {}\n" \
-    "  state_machine: {}\n  log_storage: {}\n  local_storage: {}\n"
+    "  state_machine: {}\n  log_storage: {}\n  local_storage: {}\n  job_deleter: {}\n"
 
 typedef struct parsed {
     fl_manager_yaml *yaml;
@@ -191,10 +191,10 @@ static void manager_yaml_bad_plugins_are_errors(void **state)
     } rows[] = {
         { "plugins: []\n", "m.yaml:1: plugins: a map is wanted, not a list" },
         { "plugins: {}\n", "m.yaml:1: plugins.persist is missing, but the manager cannot do without it" },
-        { MANDATORY "  persistance: {}\n", "m.yaml:9: unknown member \"plugins.persistance\"; known are persist, " },
+        { MANDATORY "  persistance: {}\n", "m.yaml:10: unknown member \"plugins.persistance\"; known are persist, " },
         { MANDATORY "  shaman: [{file: shaman}]\n", "plugins.shaman: there is only one, so no list" },
-        { MANDATORY "  shaman: shaman\n", "m.yaml:9: plugins.shaman: a map is wanted, not a text" },
-        { MANDATORY "  shaman: {}\n", "m.yaml:9: plugins.shaman: `file` is missing" },
+        { MANDATORY "  shaman: shaman\n", "m.yaml:10: plugins.shaman: a map is wanted, not a text" },
+        { MANDATORY "  shaman: {}\n", "m.yaml:10: plugins.shaman: `file` is missing" },
         { MANDATORY "  shaman: {file: ./shaman.so}\n", "a bare name (NAME.so in the plugin_path) or an absolute path" },
         { MANDATORY "  shaman: {file: ../x}\n", "plugins.shaman.file: a bare name" },
         { MANDATORY "  shaman: {file: [x]}\n", "plugins.shaman.file: a text is wanted" },

@@ -47,7 +47,7 @@ static void reference_json_reads_back_as_it_was_written(void **state)
     fl_reference ref;
     fl_buf out = { 0 };
     (void)state;
-    assert_int_equal(fl_reference_decode(arena, flamenco_text(example_json), &ref, NULL), FLAMENCO_OK);
+    assert_int_equal(decode_text(arena, flamenco_text(example_json), &ref, NULL), FLAMENCO_OK);
     fl_reference_json(&ref, &out);
     assert_text("json", fl_buf_str(&out), example_json);
     fl_buf_fini(&out);
@@ -78,7 +78,10 @@ static void reference_decode_refuses_what_would_break_the_next_start(void **stat
         { "\"listen\":\":8080\",", "", "listen: must not be empty" },
         { "\"farm.sqlite\"", "\"  \"", "database: must not be empty" },
         { "\"farm.sqlite\"", "5", "database: a text" },
-        { "\"farm.sqlite\"", "\"a\\u0000b\"", "not JSON" },
+        { "\"farm.sqlite\"", "\"a\\u0000b\"", "database: must not contain a NUL" },
+        { "\"listen\":\":8080\"", "\"listen\":\"localhost\"", "listen: has no port" },
+        { "\"listen\":\":8080\"", "\"listen\":\"localhost:\"", "listen: has no port" },
+        { "\"listen\":\":8080\"", "\"listen\":\"[::1]:0\"", NULL },
         { "\"task_timeout\":\"10m0s\"", "\"task_timeout\":\"1h\"", NULL },
         { "\"task_timeout\":\"10m0s\"", "\"task_timeout\":\"0s\"", NULL },
         { "\"task_timeout\":\"10m0s\",", "", NULL },
@@ -113,7 +116,7 @@ static void reference_decode_refuses_what_would_break_the_next_start(void **stat
         flamenco_error err = FLAMENCO_ERROR_INIT;
         fl_reference ref;
         make_body(body, sizeof(body), rows[i].from, rows[i].to);
-        int32_t rc = fl_reference_decode(arena, flamenco_text(body), &ref, &err);
+        int32_t rc = decode_text(arena, flamenco_text(body), &ref, &err);
         if (rc != (rows[i].problem != NULL ? FLAMENCO_E_INVALID : FLAMENCO_OK) ||
             (rows[i].problem != NULL && strstr(err.text, rows[i].problem) == NULL))
             fail_msg("%s -> %s: %d %s", rows[i].from, rows[i].to, rc, err.text);
@@ -129,13 +132,13 @@ static void reference_decode_refuses_other_bodies(void **state)
     fl_reference ref;
     (void)state;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); ++i)
-        assert_int_equal(fl_reference_decode(arena, flamenco_text(bodies[i]), &ref, NULL), FLAMENCO_E_INVALID);
+        assert_int_equal(decode_text(arena, flamenco_text(bodies[i]), &ref, NULL), FLAMENCO_E_INVALID);
     memset(name, 'n', sizeof(name));
     name[sizeof(name) - 1] = '\0';
     snprintf(body, sizeof(body),
              "{\"_meta\":{\"version\":3},\"database\":\"d\",\"listen\":\"l\",\"variables\":{\"%s\":{}}}", name);
     flamenco_error err = FLAMENCO_ERROR_INIT;
-    assert_int_equal(fl_reference_decode(arena, flamenco_text(body), &ref, &err), FLAMENCO_E_INVALID);
+    assert_int_equal(decode_text(arena, flamenco_text(body), &ref, &err), FLAMENCO_E_INVALID);
     assert_non_null(strstr(err.text, "the name is longer than 255 bytes"));
     fl_arena_destroy(arena);
 }
@@ -145,9 +148,8 @@ static void reference_decode_leaves_absent_keys_zero(void **state)
     fl_arena *arena = fl_arena_create(0);
     fl_reference ref;
     (void)state;
-    assert_int_equal(fl_reference_decode(
-                         arena, FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"Listen\":\":1\"}"), &ref, NULL),
-                     0);
+    assert_int_equal(
+        decode_text(arena, FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"Listen\":\":1\"}"), &ref, NULL), 0);
     assert_text("listen", ref.listen, ":1");
     assert_text("name", ref.manager_name, "");
     assert_int_equal(ref.autodiscoverable, 0);

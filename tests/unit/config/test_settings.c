@@ -315,10 +315,10 @@ static void settings_listing_masks_secrets(void **state)
     json_error_t error;
     (void)state;
     assert_int_equal(create(&plugin, "secret: topsecret\nint: 7\n"), FLAMENCO_OK);
-    assert_int_equal(fl_config_put(config,
-                                   FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"listen\":\":1\",\"mqtt\":{"
-                                          "\"client\":{\"password\":\"geheim\"}}}"),
-                                   0, NULL),
+    assert_int_equal(put_text(config,
+                              FL_STR("{\"_meta\":{\"version\":3},\"database\":\"d\",\"listen\":\":1\",\"mqtt\":{"
+                                     "\"client\":{\"password\":\"geheim\"}}}"),
+                              0, NULL),
                      FLAMENCO_OK);
     fl_settings_json(settings, &out);
     json_t *list = json_loadb(out.data, out.len, 0, &error);

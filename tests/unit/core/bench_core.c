@@ -145,6 +145,7 @@ static int32_t run_step(fl_cx *cx, fl_step *step, flamenco_error *err)
                                  .topic = flamenco_text(s->event) };
         MUST(cx->pub.host->emit(&cx->pub, &event) == 0);
     }
+    s->read_only = cx->pub.read_only;
     ++step->cursor[0];
     return rc < 0 ? flamenco_fail(err, rc, "fails on command") : rc;
 }
@@ -196,6 +197,15 @@ static const fl_step_ops read_ops = { .name = "test",
                                       .hold = hold_step,
                                       .check = check_step,
                                       .expired = expire_step };
+
+static const fl_step_ops riding_ops = {
+    .name = "test", .kind = FLAMENCO_STEP_READ, .rides = 1, .run = run_step, .done = end_step
+};
+
+void bench_step_ride(bench_step *s)
+{
+    s->step.ops = &riding_ops;
+}
 
 void bench_step_init(bench_step *s, bench *b, uint32_t kind, int64_t value)
 {

@@ -34,12 +34,15 @@ typedef struct bench_step {
     int64_t value; /* is added to the store */
     int32_t returns[8]; /* what run gives, one after the other; ends with the last */
     int runs;
+    uint32_t read_only; /* the last run had a snapshot, not the writer's transaction */
     const char *event; /* topic of an event that it emits; NULL = none */
     int32_t result; /* after the end */
     int ended; /* the how-manieth that ended, from 1 */
 } bench_step;
 
 void bench_step_init(bench_step *s, bench *b, uint32_t kind, int64_t value);
+/* Makes it a read that may ride with the writer. */
+void bench_step_ride(bench_step *s);
 void bench_submit(bench_step *s);
 /* Waits until `n` steps in all have ended. */
 void bench_wait(bench *b, int n);

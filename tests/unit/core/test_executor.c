@@ -236,6 +236,78 @@ static void tell_of_quiet(void *ctx)
     pthread_mutex_unlock(&b->lock);
 }
 
+/* While the writer is held: as if it had committed just before. */
+static void let_ride(bench *b, uint32_t takes_reads)
+{
+    fl_executor *ex = b->f.executor;
+    pthread_mutex_lock(&ex->lock);
+    ex->takes_reads = takes_reads;
+    pthread_mutex_unlock(&ex->lock);
+}
+
+static void a_read_rides_with_a_writer_at_work(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step write, rider, other, early;
+    bench_start(&b, LONG_US);
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&rider, &b, FLAMENCO_STEP_READ, 0);
+    bench_step_init(&other, &b, FLAMENCO_STEP_READ, 0);
+    bench_step_init(&early, &b, FLAMENCO_STEP_READ, 0);
+    bench_step_ride(&rider);
+    bench_step_ride(&early);
+    bench_hold(&b);
+    bench_submit(&early); /* nothing was committed since the writer slept */
+    bench_submit(&other);
+    bench_wait(&b, 2);
+    let_ride(&b, 1);
+    bench_submit(&write);
+    bench_submit(&rider);
+    assert_int_equal(rider.runs, 0);
+    bench_release(&b);
+    bench_wait(&b, 4);
+    assert_int_equal(write.ended, 3);
+    assert_int_equal(rider.ended, 4); /* behind what was written before it */
+    assert_int_equal(rider.result, FLAMENCO_OK);
+    assert_int_equal(rider.runs, 1);
+    assert_int_equal(rider.read_only, 0);
+    assert_int_equal(early.read_only, 1);
+    assert_int_equal(other.read_only, 1);
+    bench_stop(&b);
+}
+
+static void riders_go_to_the_readers_when_the_store_fails(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step write, riders[2];
+    bench_start(&b, LONG_US);
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    for (int i = 0; i < 2; ++i) {
+        bench_step_init(&riders[i], &b, FLAMENCO_STEP_READ, 0);
+        bench_step_ride(&riders[i]);
+    }
+    riders[1].returns[0] = FLAMENCO_E_NOT_FOUND;
+    bench_hold(&b);
+    let_ride(&b, 1);
+    bench_submit(&riders[0]);
+    bench_submit(&write);
+    bench_submit(&riders[1]);
+    b.store.fail_code = FLAMENCO_E_FULL;
+    __atomic_store_n(&b.store.fail_commits, 2, __ATOMIC_SEQ_CST); /* the holder's */
+    bench_release(&b);
+    bench_wait(&b, 3);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(riders[i].result, i == 0 ? FLAMENCO_OK : FLAMENCO_E_NOT_FOUND);
+        assert_int_equal(riders[i].runs, 1);
+        assert_int_equal(riders[i].read_only, 1);
+    }
+    assert_int_equal(write.result, FLAMENCO_OK);
+    assert_int_equal(sum_of(&b.store), 1);
+    bench_stop(&b);
+}
+
 static void store_gets_its_quiet_moment(void **state)
 {
     (void)state;
@@ -509,6 +581,8 @@ int main(void)
         cmocka_unit_test(chain_runs_again_behind_others_and_keeps_its_cursor),
         cmocka_unit_test(cursor_goes_back_when_the_commit_fails),
         cmocka_unit_test(reader_sees_errors_and_retries_passing_ones),
+        cmocka_unit_test(a_read_rides_with_a_writer_at_work),
+        cmocka_unit_test(riders_go_to_the_readers_when_the_store_fails),
         cmocka_unit_test(store_gets_its_quiet_moment),
         cmocka_unit_test(stopped_executor_refuses_steps),
         cmocka_unit_test(stop_lets_readers_at_the_gate_in),

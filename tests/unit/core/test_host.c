@@ -558,12 +558,18 @@ static void fail_asks_the_manager_to_stop_once(void **state)
     assert_int_equal(signals, 1);
 }
 
-static void restart_is_asked_for_once_too(void **state)
+static void restart_is_asked_for_once_and_failure_goes_before_it(void **state)
 {
+    uint64_t signals = 0;
     (void)state;
     fl_manager_restart(&b.f);
-    fl_manager_fail(&b.f, "too late");
+    fl_manager_restart(&b.f);
     assert_int_equal(__atomic_load_n(&b.f.wanted, __ATOMIC_ACQUIRE), FL_WANT_RESTART);
+    assert_int_equal(read(b.f.wake_fd, &signals, sizeof(signals)), sizeof(signals));
+    assert_int_equal(signals, 1);
+    fl_manager_fail(&b.f, "the lease is lost");
+    assert_int_equal(__atomic_load_n(&b.f.wanted, __ATOMIC_ACQUIRE), FL_WANT_FAIL);
+    assert_int_equal(read(b.f.wake_fd, &signals, sizeof(signals)), sizeof(signals));
 }
 
 #define host_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -593,7 +599,7 @@ int main(void)
         host_test(log_lines_bear_the_instance_s_name),
         host_test(services_come_from_the_finder_alone),
         host_test(fail_asks_the_manager_to_stop_once),
-        host_test(restart_is_asked_for_once_too),
+        host_test(restart_is_asked_for_once_and_failure_goes_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@
 #error "BAD_PLUGINS, the directory of the plugins, is set by the build"
 #endif
 
-#define FIRST_LINE 11 /* of manager.yaml where the tested plugins begin, one a line */
+#define FIRST_LINE 12 /* of manager.yaml where the tested plugins begin, one a line */
 
 static struct flamenco manager;
 static fl_manager_yaml *yaml;
@@ -71,6 +71,7 @@ static int32_t load(const char *forwarders)
              "  state_machine: {use: persist}\n"
              "  log_storage: {use: persist}\n"
              "  local_storage: {use: persist}\n"
+             "  job_deleter: {use: persist}\n"
              "  event_forwarder:\n%s",
              BAD_PLUGINS, forwarders);
     assert_int_equal(fl_manager_yaml_parse(flamenco_text(text), "manager.yaml", flamenco_text("/"), &problems, &yaml),

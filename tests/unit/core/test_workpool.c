@@ -25,6 +25,7 @@ typedef struct work {
     int again; /* how often it wants to run once more */
     int32_t result; /* what run gives in the end */
     int waits; /* run waits for `released` */
+    int listens; /* run waits until it is cancelled */
     int64_t until_us; /* run lasts until then */
     int runs, ends;
     int32_t ended_with;
@@ -73,7 +74,7 @@ static int32_t run(fl_cx *cx, fl_step *step, flamenco_error *err)
     while (w->waits && !released)
         pthread_cond_wait(&changed, &lock);
     pthread_mutex_unlock(&lock);
-    while (fl_monotonic_us() < w->until_us)
+    while (fl_monotonic_us() < w->until_us || (w->listens && !flamenco_cx_cancelled(&cx->pub)))
         sched_yield();
     pthread_mutex_lock(&lock);
     --running;
@@ -343,6 +344,27 @@ static void stopped_pool_refuses_work(void **state)
     }
 }
 
+static void cancelled_work_learns_of_it_and_the_rest_goes_on(void **state)
+{
+    (void)state;
+    make(0, 0)->listens = 1;
+    make(1, 5)->listens = 1;
+    make(2, 5)->listens = 1; /* begins after the cancel */
+    make(3, 0)->waits = 1;
+    for (int i = 0; i < 4; ++i)
+        submit(&works[i]);
+    await(&n_ran, 3);
+    fl_workpool_cancel(pool);
+    await(&n_ended, 3);
+    assert_int_equal(works[3].ends, 0); /* it does not look */
+    release();
+    await(&n_ended, 4);
+    submit(make(4, 0));
+    await(&n_ended, 5);
+    for (int i = 0; i < 5; ++i)
+        assert_int_equal(works[i].ended_with, FLAMENCO_OK);
+}
+
 #define pool_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -358,6 +380,7 @@ int main(void)
         pool_test(stop_without_time_cancels_what_is_queued),
         pool_test(stop_cancels_what_its_deadline_leaves_over),
         pool_test(stopped_pool_refuses_work),
+        pool_test(cancelled_work_learns_of_it_and_the_rest_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -119,6 +120,12 @@ static void draining_closes_idle_connections_and_finishes_the_others(void **stat
 {
     client idle, late;
     (void)state;
+    client_close(&c);
+    assert_int_equal(harness_stop(&h), FLAMENCO_OK);
+    harness_config(&h, &config);
+    config.loops = 1; /* another one could take `late` before it learns of the drain */
+    assert_int_equal(harness_start(&h, &config), FLAMENCO_OK);
+    assert_int_equal(client_open(&c, h.port), 0);
     assert_int_equal(client_open(&idle, h.port), 0);
     assert_int_equal(client_say(&idle, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
     assert_int_equal(client_read(&idle, &r, 0), 0);
@@ -288,6 +295,69 @@ static void listening_sockets_outlive_the_server(void **state)
     assert_int_equal(harness_stop(&h), FLAMENCO_OK);
 }
 
+/* What a restart in place does, in one process. */
+static void connections_outlive_the_server(void **state)
+{
+    int fds[4];
+    const int *kept = NULL;
+    char address[64];
+    const char *const listen[] = { address };
+    client fresh, busy;
+    (void)state;
+    snprintf(address, sizeof(address), "127.0.0.1:%d", h.port);
+    assert_int_equal(client_open(&fresh, h.port), 0);
+    assert_int_equal(client_open(&busy, h.port), 0);
+    assert_int_equal(client_say(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_int_equal(client_read(&c, &r, 0), 0);
+    assert_int_equal(client_say(&busy, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    fl_http_request *request = harness_take(&h);
+    assert_non_null(request);
+    assert_int_equal(fl_http_listen_fds(h.http, fds, 4), 1);
+    fl_http_keep_connections(h.http);
+    fl_http_drain(h.http);
+    assert_true(harness_wait_stat(&h, STAT(connections), 1));
+    answer_text(request, "last");
+    assert_int_equal(client_read(&busy, &r, 0), 0);
+    assert_null(strstr(r.head, "Connection: close"));
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    assert_int_equal(fl_http_stop(h.http, now_us() + 10000000, &err), FLAMENCO_OK);
+    size_t n = fl_http_kept(h.http, &kept);
+    assert_int_equal(n, 3);
+    int adopted[8] = { kept[0], kept[1], kept[2] };
+    for (size_t i = 0; i < n; ++i)
+        assert_int_equal(fcntl(kept[i], F_GETFD), FD_CLOEXEC);
+    fl_http_destroy(h.http);
+    /* Nobody is there, and nobody notices. */
+    assert_int_equal(client_say(&c, "GET /now1 HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_int_equal(client_say(&fresh, "GET /now2 HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+    assert_true(client_is_quiet(&c) && client_is_quiet(&busy) && client_is_quiet(&fresh));
+    adopted[n++] = socket(AF_INET, SOCK_STREAM, 0); /* no connection, and no socket at all */
+    adopted[n++] = open("/dev/null", O_RDONLY);
+    harness_config(&h, &config);
+    config.listen = listen;
+    config.inherited = fds;
+    config.n_inherited = 1;
+    config.adopted = adopted;
+    config.n_adopted = n;
+    config.head_timeout_us = 200000; /* not for one that has just nothing to say */
+    assert_int_equal(harness_start(&h, &config), FLAMENCO_OK);
+    client *const clients[] = { &c, &fresh, &busy };
+    for (size_t i = 0; i < 3; ++i) {
+        if (i == 2) {
+            poll(NULL, 0, 600); /* longer than a head may take */
+            assert_int_equal(client_say(&busy, "GET /now3 HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+        }
+        assert_int_equal(client_read(clients[i], &r, 0), 0);
+        assert_int_equal(r.status, 200);
+    }
+    assert_true(harness_wait_stat(&h, STAT(connections), 3));
+    assert_int_equal(harness_stop(&h), FLAMENCO_OK);
+    for (size_t i = 0; i < 3; ++i) {
+        assert_true(client_is_closed(clients[i]));
+        client_close(clients[i]);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -302,6 +372,7 @@ int main(void)
         T(at_the_deadline_clients_are_cut),
         T(a_request_without_an_answer_makes_the_stop_fail_and_it_can_be_repeated),
         T(listening_sockets_outlive_the_server),
+        T(connections_outlive_the_server),
     };
     return cmocka_run_group_tests_name("http stop", tests, NULL, NULL);
 }

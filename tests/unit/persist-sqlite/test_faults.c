@@ -110,6 +110,7 @@ static void failed_commit_keeps_nothing_and_the_next_one_works(void **state)
         disk.fail_write = disk.fail_sync = 0;
         /* The executor opens the store anew and asks for the fate of the batch. */
         f->db->close(f->self, f->writer);
+        f->writer = NULL;
         assert_int_equal(f->db->open(f->self, FLAMENCO_SESSION_WRITER, &f->writer, &f->err), 0);
         assert_int_equal(f->db->last_batch(f->self, f->writer, &batch, &f->err), 0);
         assert_true(batch == f->batch || batch == 99);

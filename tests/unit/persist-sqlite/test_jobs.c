@@ -243,6 +243,9 @@ static void list_of_jobs_is_ordered_filtered_and_paged(void **state)
     }
     flamenco_page all = { .struct_size = (uint32_t)sizeof(all), .updated_after_us = FLAMENCO_TIME_NONE }, page = all;
     expect_list(f, &page, 4, (int64_t[]){ k[0], k[1], k[2], k[3] }, 4);
+    page.after_key = k[1];
+    expect_list(f, &page, 4, (int64_t[]){ k[2], k[3] }, 2);
+    page.after_key = 0;
     page.descending = 1;
     expect_list(f, &page, 4, (int64_t[]){ k[3], k[2], k[1], k[0] }, 4);
     page.order = FLAMENCO_ORDER_UPDATED;
@@ -281,6 +284,9 @@ static void list_of_jobs_is_ordered_filtered_and_paged(void **state)
     page = all;
     page.flags = FLAMENCO_PAGE_DELETE_REQUESTED;
     expect_list(f, &page, 2, (int64_t[]){ k[2], k[0] }, 2);
+    page.after_key = k[0];
+    expect_list(f, &page, 2, (int64_t[]){ k[2] }, 1);
+    page.after_key = 0;
     page.flags = FLAMENCO_PAGE_HIDDEN;
     expect_list(f, &page, 1, (int64_t[]){ k[3] }, 1);
     expect_list(f, &all, 3, (int64_t[]){ k[0], k[1], k[2] }, 3);
@@ -435,6 +441,36 @@ static void purge_leaves_no_row_behind(void **state)
     assert_int_equal(fixture_check(f), 0);
 }
 
+/* One task that many others wait for has as many dependencies as the job has tasks: they go in portions, too. */
+static void purge_takes_dependencies_in_portions(void **state)
+{
+    fixture *f = *state;
+    enum { TASKS = 20, PORTION = 6 };
+    task_spec tasks[TASKS];
+    for (int i = 0; i < TASKS; ++i)
+        tasks[i] = (task_spec){ .type = "blender", .priority = 50, .needs = { i > 0 ? 1 : 0, i > 10 ? 5 : 0 } };
+    int64_t job = fixture_job(f, 50, 0, tasks, TASKS);
+    OK(f, job_hide, job);
+    uint64_t left = 1;
+    for (int steps = 0; left > 0; ++steps) {
+        int64_t tasks_before = count_rows(f, "task"), deps_before = count_rows(f, "dep");
+        assert_true(steps < 20);
+        OK(f, job_purge, job, PORTION, &left);
+        assert_true(deps_before - count_rows(f, "dep") <= PORTION);
+        assert_true(tasks_before - count_rows(f, "task") <= PORTION);
+        assert_true(count_rows(f, "task") + count_rows(f, "dep") + (int64_t)left <
+                    tasks_before + deps_before + TASKS + 1);
+    }
+    assert_int_equal(count_rows(f, "task"), 0);
+    assert_int_equal(count_rows(f, "dep"), 0);
+    assert_int_equal(count_rows(f, "job"), 0);
+    int64_t again = fixture_job(f, 50, 0, tasks, TASKS);
+    OK(f, job_hide, again);
+    OK(f, job_purge, again, 0, &left);
+    assert_int_equal(left, 0);
+    assert_int_equal(count_rows(f, "dep"), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -445,6 +481,7 @@ int main(void)
         TEST(list_of_jobs_is_ordered_filtered_and_paged), TEST(changes_set_updated_but_storage_does_not),
         TEST(steps_move_updated_and_statuses_do_not),     TEST(mass_deletion_marks_by_time),
         TEST(last_rendered_follows_the_last_job),         TEST(purge_leaves_no_row_behind),
+        TEST(purge_takes_dependencies_in_portions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

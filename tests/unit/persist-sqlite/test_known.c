@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_known.c - the writer's kept rows of workers: whatever happens, worker_get gives what the database has.
+ * test_known.c - what the writer knows without reading it: whatever happens, worker_get and task_find give what the database
+ * has.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,6 +148,21 @@ static void a_failed_method_gives_the_old_row_back(void **state)
     assert_true(get(f, &uuid).seen_us == FLAMENCO_TIME_NONE);
 }
 
+static void a_worker_whose_registration_was_undone_is_gone(void **state)
+{
+    fixture *f = *state;
+    flamenco_worker out = { .struct_size = (uint32_t)sizeof(out) };
+    begin_savepoint(f);
+    flamenco_uuid undone = fixture_read_worker(f, fixture_worker(f, "node", "misc")).uuid;
+    EXPECT_TEXT(get(f, &undone).name, "node");
+    undo_savepoint(f);
+    assert_int_equal(DB(f, worker_get, &undone, &out), FLAMENCO_E_NOT_FOUND);
+    flamenco_uuid other = fixture_read_worker(f, fixture_worker(f, "other", "misc")).uuid;
+    EXPECT_TEXT(get(f, &other).name, "other");
+    undo_all(f);
+    assert_int_equal(DB(f, worker_get, &other, &out), FLAMENCO_E_NOT_FOUND);
+}
+
 static void workers_that_share_a_place_are_kept_apart(void **state)
 {
     fixture *f = *state;
@@ -164,6 +180,113 @@ static void workers_that_share_a_place_are_kept_apart(void **state)
     }
 }
 
+/* ---- Tasks, whose row names their job and their worker ---- */
+
+static const task_spec three[] = { { "blender", 50, { 0 }, 10 },
+                                   { "ffmpeg", 60, { 1 }, 0 },
+                                   { "blender", 50, { 0 }, 3 } };
+
+/* Finds the task; the row must be the one that the database gives when everything is read (task_get). */
+static flamenco_task find_task(fixture *f, const flamenco_uuid *uuid)
+{
+    flamenco_task found = { .struct_size = (uint32_t)sizeof(found) }, read = { .struct_size = (uint32_t)sizeof(read) };
+    OK(f, task_find, uuid, &found);
+    OK(f, task_get, uuid, &read);
+    assert_int_equal(found.key, read.key);
+    assert_int_equal(found.job_key, read.job_key);
+    assert_memory_equal(&found.uuid, &read.uuid, sizeof(read.uuid));
+    assert_memory_equal(&found.job_uuid, &read.job_uuid, sizeof(read.job_uuid));
+    assert_memory_equal(&found.worker_uuid, &read.worker_uuid, sizeof(read.worker_uuid));
+    assert_int_equal(found.index, read.index);
+    assert_int_equal(found.priority, read.priority);
+    assert_int_equal(found.open_deps, read.open_deps);
+    assert_int_equal(found.worker_key, read.worker_key);
+    assert_int_equal(found.worker_deleted, read.worker_deleted);
+    assert_int_equal(found.status, read.status);
+    assert_true(found.created_us == read.created_us && found.updated_us == read.updated_us &&
+                found.touched_us == read.touched_us);
+    assert_int_equal(found.steps_total, read.steps_total);
+    assert_int_equal(found.steps_completed, read.steps_completed);
+    assert_true(flamenco_str_equal(found.name, read.name));
+    assert_true(flamenco_str_equal(found.type, read.type));
+    assert_true(flamenco_str_equal(found.activity, read.activity));
+    assert_true(flamenco_str_equal(found.worker_name, read.worker_name));
+    assert_true(flamenco_str_equal(found.worker_address, read.worker_address));
+    assert_int_equal(found.commands.len, 0);
+    return found;
+}
+
+static void a_found_task_is_the_stored_one(void **state)
+{
+    fixture *f = *state;
+    int64_t key, other;
+    flamenco_uuid uuid = add_worker(f, &key);
+    flamenco_uuid second = add_worker(f, &other);
+    int64_t job = fixture_job(f, 50, 0, three, 3);
+    fixture_job(f, 50, 0, three, 3);
+    flamenco_uuid task[3];
+    for (uint32_t i = 0; i < 3; ++i) {
+        task[i] = fixture_read_task(f, job, i + 1).uuid;
+        find_task(f, &task[i]);
+    }
+    flamenco_task assigned;
+    assert_int_equal(fixture_assign(f, key, &assigned), 0);
+    assert_int_equal(find_task(f, &assigned.uuid).worker_key, key); /* its worker has not been read yet */
+    get(f, &uuid);
+    EXPECT_TEXT(find_task(f, &assigned.uuid).worker_name, "node");
+    flamenco_task_update u = { (uint32_t)sizeof(u), .set = FLAMENCO_TASK_SET_WORKER, .worker_key = other };
+    OK(f, task_update, assigned.key, &u, NULL);
+    get(f, &second);
+    assert_int_equal(find_task(f, &assigned.uuid).worker_key, other);
+    fixture_forget(f);
+    find_task(f, &assigned.uuid);
+    flamenco_worker row = { .struct_size = (uint32_t)sizeof(row),
+                            .name = flamenco_text("renamed"),
+                            .address = flamenco_text("::1"),
+                            .software = flamenco_text("4"),
+                            .task_types = flamenco_text("misc") };
+    flamenco_worker_update w = { (uint32_t)sizeof(w), FLAMENCO_WORKER_SET_SIGN_ON, &row };
+    OK(f, worker_update, other, &w);
+    EXPECT_TEXT(find_task(f, &assigned.uuid).worker_name, "renamed");
+    get(f, &second);
+    EXPECT_TEXT(find_task(f, &assigned.uuid).worker_name, "renamed");
+    OK(f, worker_delete, other);
+    assert_true(find_task(f, &assigned.uuid).worker_deleted);
+}
+
+static void tasks_of_a_hidden_job_are_not_found(void **state)
+{
+    fixture *f = *state;
+    int64_t job = fixture_job(f, 50, 0, three, 3);
+    flamenco_uuid task = fixture_read_task(f, job, 2).uuid;
+    fixture_next(f);
+    find_task(f, &task);
+    flamenco_task out = { .struct_size = (uint32_t)sizeof(out) };
+    begin_savepoint(f);
+    OK(f, job_hide, job);
+    assert_int_equal(DB(f, task_find, &task, &out), FLAMENCO_E_NOT_FOUND);
+    undo_savepoint(f);
+    find_task(f, &task);
+    OK(f, job_hide, job);
+    assert_int_equal(DB(f, task_find, &task, &out), FLAMENCO_E_NOT_FOUND);
+    undo_all(f);
+    find_task(f, &task);
+    OK(f, job_hide, job);
+    fixture_next(f);
+    assert_int_equal(DB(f, task_find, &task, &out), FLAMENCO_E_NOT_FOUND);
+}
+
+static void jobs_that_share_a_place_are_kept_apart(void **state)
+{
+    fixture *f = *state;
+    enum { MANY = 150 }; /* more than there are places */
+    flamenco_uuid tasks[MANY];
+    for (int i = 0; i < MANY; ++i)
+        tasks[i] = fixture_read_task(f, fixture_job(f, 50, 0, three, 3), 3).uuid;
+    for (int i = 0; i < 2 * MANY; ++i)
+        find_task(f, &tasks[i % MANY]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -174,7 +297,11 @@ int main(void)
         TEST(an_undone_savepoint_gives_the_old_row_back),
         TEST(an_undone_batch_gives_the_old_row_back_whatever_its_savepoints_did),
         TEST(a_failed_method_gives_the_old_row_back),
+        TEST(a_worker_whose_registration_was_undone_is_gone),
         TEST(workers_that_share_a_place_are_kept_apart),
+        TEST(a_found_task_is_the_stored_one),
+        TEST(tasks_of_a_hidden_job_are_not_found),
+        TEST(jobs_that_share_a_place_are_kept_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,15 +16,12 @@
  * which jobs are compared when they go, has one row; what an INSERT of a job or worker shows is only run after a violation of
  * a foreign key. */
 static const fl_sql scans[] = {
-    FL_SQL_WORKER_INSERT,     FL_SQL_JOB_INSERT,        FL_SQL_LAST_RENDERED_DELETE,
-    FL_SQL_JOB_DELETE,        FL_SQL_JOBS_COUNT,        FL_SQL_JOBS_TOTAL,
-    FL_SQL_JOBS_TOTAL_MARKED, FL_SQL_JOBS_TOTAL_HIDDEN, FL_SQL_JOBS_MARK,
-    FL_SQL_RUNQ_DROP_MARKED,  FL_SQL_TASKS_OF_WORKER,   FL_SQL_TASKS_TIMED_OUT,
-    FL_SQL_WORKERS_TOTAL,     FL_SQL_WORKERS_COUNT,     FL_SQL_WORKERS_TIMED_OUT,
-    FL_SQL_WORKERS_CAPABLE,   FL_SQL_TAGS_LIST,         FL_SQL_TAG_DROP_JOBS,
-    FL_SQL_SLEEP_DUE,         FL_SQL_SLEEP_LIST,        FL_SQL_CHECK_JOB_COUNT,
-    FL_SQL_CHECK_DEPS,        FL_SQL_RUN_COUNT,         FL_SQL_RUN_COUNT_FOR,
-    FL_SQL_BULK_CLOSE_DEPS,
+    FL_SQL_WORKER_INSERT,    FL_SQL_JOB_INSERT,        FL_SQL_LAST_RENDERED_DELETE, FL_SQL_JOB_DELETE,
+    FL_SQL_JOBS_COUNT,       FL_SQL_JOBS_TOTAL_MARKED, FL_SQL_JOBS_TOTAL_HIDDEN,    FL_SQL_JOBS_MARK,
+    FL_SQL_RUNQ_DROP_MARKED, FL_SQL_TASKS_OF_WORKER,   FL_SQL_TASKS_TIMED_OUT,      FL_SQL_WORKERS_TOTAL,
+    FL_SQL_WORKERS_COUNT,    FL_SQL_WORKERS_TIMED_OUT, FL_SQL_WORKERS_CAPABLE,      FL_SQL_TAGS_LIST,
+    FL_SQL_TAG_DROP_JOBS,    FL_SQL_SLEEP_DUE,         FL_SQL_SLEEP_LIST,           FL_SQL_CHECK_JOB_COUNT,
+    FL_SQL_CHECK_DEPS,       FL_SQL_RUN_COUNT,         FL_SQL_RUN_COUNT_FOR,        FL_SQL_BULK_CLOSE_DEPS,
 };
 /* Statements that sort what little they find. */
 static const fl_sql sorts[] = { FL_SQL_TASKS_TIMED_OUT, FL_SQL_BLOCK_LIST, FL_SQL_BULK_CLOSE_DEPS, FL_SQL_CHECK_DEPS };
@@ -145,9 +142,75 @@ static void default_lists_walk_in_order_of_key(void **state)
         char plan[4096];
         page.flags = flags;
         assert_int_equal(f->db->jobs_list(f->self, f->cx, &page, on_job, NULL, NULL, &f->err), 0);
-        read_plan(f, sqlite3_sql(f->writer->lists[FL_LIST_JOBS + 9 + flags]), plan, sizeof(plan));
+        read_plan(
+            f, sqlite3_sql(f->writer->lists[flags == FLAMENCO_PAGE_HIDDEN ? FL_LIST_JOBS_HIDDEN : FL_LIST_JOBS_MARKED]),
+            plan, sizeof(plan));
         assert_null(strstr(plan, "TEMP B-TREE"));
         assert_non_null(strstr(plan, flags == FLAMENCO_PAGE_HIDDEN ? "job_hidden" : "job_marked"));
+    }
+}
+
+/* Every list that the API can ask for: how its page is found, and whether what was found is sorted. */
+static void lists_are_answered_from_an_index(void **state)
+{
+    enum { KEY, UPDATED, NAME, STATUS, PRIORITY };
+    static const struct {
+        uint32_t order;
+        int some_statuses, since;
+        const char *part;
+        int sorts;
+    } rows[] = {
+        { KEY, 0, 0, "SEARCH h USING INTEGER PRIMARY KEY (rowid>?)", 0 },
+        { UPDATED, 0, 0, "SCAN h USING INDEX job_updated", 0 },
+        { NAME, 0, 0, "SCAN j USING INDEX job_name", 0 },
+        { STATUS, 0, 0, "SCAN h USING INDEX job_status", 0 },
+        { PRIORITY, 0, 0, "SCAN h USING INDEX job_prio", 0 },
+        { STATUS, 1, 0, "SCAN h USING INDEX job_status", 0 },
+        /* Few have that status: they are found and sorted. */
+        { KEY, 1, 0, "SEARCH h USING INDEX job_status (status=?", 1 },
+        { UPDATED, 1, 0, "SEARCH h USING INDEX job_status (status=?", 1 },
+        { NAME, 1, 0, "SEARCH h USING INDEX job_status (status=?", 1 },
+        { PRIORITY, 1, 0, "SEARCH h USING INDEX job_status (status=?", 1 },
+        { UPDATED, 0, 1, "SEARCH h USING INDEX job_updated (updated>?)", 0 },
+        { UPDATED, 1, 1, "SEARCH h USING INDEX job_updated (updated>?)", 0 },
+        { KEY, 0, 1, "SEARCH h USING INDEX job_updated (updated>?)", 1 },
+        { NAME, 0, 1, "SEARCH h USING INDEX job_updated (updated>?)", 1 },
+        { STATUS, 1, 1, "SEARCH h USING INDEX job_updated (updated>?)", 1 },
+    };
+    fixture *f = *state;
+    const task_spec spec[] = { { "blender", 50, { 0 }, 0 } };
+    int64_t job = fixture_job(f, 50, 0, spec, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) * 2; ++i) {
+        char plan[4096];
+        size_t row = i / 2;
+        flamenco_page page = { .struct_size = (uint32_t)sizeof(page),
+                               .order = rows[row].order,
+                               .limit = 50,
+                               .status_mask = rows[row].some_statuses ? FLAMENCO_BIT(FLAMENCO_JOB_ACTIVE) : 0,
+                               .updated_after_us = rows[row].since ? 17 : FLAMENCO_TIME_NONE,
+                               .descending = i % 2 };
+        uint64_t total = 0;
+        for (size_t slot = 0; slot < FL_LIST_TASKS; ++slot) {
+            sqlite3_finalize(f->writer->lists[slot]);
+            f->writer->lists[slot] = NULL;
+        }
+        assert_int_equal(f->db->jobs_list(f->self, f->cx, &page, on_job, NULL, &total, &f->err), 0);
+        size_t slot = 0;
+        while (f->writer->lists[slot] == NULL)
+            assert_true(++slot < FL_LIST_TASKS);
+        read_plan(f, sqlite3_sql(f->writer->lists[slot]), plan, sizeof(plan));
+        int is_sorted = strstr(plan, "TEMP B-TREE") != NULL;
+        if (strstr(plan, rows[row].part) == NULL || is_sorted != rows[row].sorts || strstr(plan, "AUTOMATIC") != NULL)
+            fail_msg("row %zu: %s", row, plan);
+    }
+    /* Tasks of a job are a range of rows, in whatever order they are wanted. */
+    flamenco_page page = { .struct_size = (uint32_t)sizeof(page), .updated_after_us = FLAMENCO_TIME_NONE };
+    for (page.order = KEY; page.order <= PRIORITY; ++page.order) {
+        char plan[4096];
+        assert_int_equal(f->db->tasks_list(f->self, f->cx, job, &page, on_task, NULL, NULL, &f->err), 0);
+        read_plan(f, sqlite3_sql(f->writer->lists[FL_LIST_TASKS + page.order * 2]), plan, sizeof(plan));
+        assert_non_null(strstr(plan, "SEARCH t USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"));
+        assert_null(strstr(plan, "SCAN"));
     }
 }
 
@@ -159,6 +222,7 @@ int main(void)
         TEST(every_statement_can_be_prepared_and_is_answered_from_an_index),
         TEST(hot_statements_use_the_index_made_for_them),
         TEST(default_lists_walk_in_order_of_key),
+        TEST(lists_are_answered_from_an_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

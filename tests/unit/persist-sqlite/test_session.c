@@ -158,6 +158,7 @@ static void writer_session_can_be_opened_anew(void **state)
     fixture_next(f);
     f->db->rollback(f->self, f->cx);
     f->db->close(f->self, f->writer);
+    f->writer = NULL;
     assert_int_equal(f->db->open(f->self, FLAMENCO_SESSION_WRITER, &f->writer, &f->err), 0);
     assert_int_equal(f->db->last_batch(f->self, f->writer, &batch, &f->err), 0);
     assert_int_equal(batch, f->batch);
@@ -367,6 +368,7 @@ static void log_is_copied_and_begun_anew(void **state)
     fixture *f = *state;
     f->db->rollback(f->self, f->cx);
     f->db->close(f->self, f->writer);
+    f->writer = NULL;
     f->plugin->stop(f->self, 0, &f->err);
     f->plugin->destroy(f->self);
     fake_host_set(&f->fake, "checkpoint_pages", "100");

@@ -190,26 +190,47 @@ static void upgrade_copies_the_file_first(void **state)
     fixture_job(f, 50, 0, one_task, 1);
     fixture_commit(f);
     fl_store *store = f->self;
-    const fl_migration *first = fl_schema_migrations();
-    const fl_migration two[] = { first[0], { 2, second }, { 0, NULL } };
-    const fl_migration three[] = { first[0], { 2, second }, { 3, broken }, { 0, NULL } };
-    assert_int_equal(fl_schema_upgrade(store, f->writer->db, two, &fresh, &f->err), 0);
+    const fl_migration *own = fl_schema_migrations();
+    const fl_migration three[] = { own[0], own[1], { 3, second }, { 0, NULL } };
+    const fl_migration four[] = { own[0], own[1], { 3, second }, { 4, broken }, { 0, NULL } };
+    assert_int_equal(own[2].version, 0); /* a new schema needs new numbers here */
+    assert_int_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
     assert_int_equal(fresh, 0);
-    assert_int_equal(read_int(f->path, "PRAGMA user_version"), 2);
-    temp_path(copy, "%s.schema-1", f->path);
-    assert_int_equal(read_int(copy, "PRAGMA user_version"), 1);
+    assert_int_equal(read_int(f->path, "PRAGMA user_version"), 3);
+    temp_path(copy, "%s.schema-2", f->path);
+    assert_int_equal(read_int(copy, "PRAGMA user_version"), 2);
     assert_int_equal(read_int(copy, "SELECT count(*) FROM job"), 1);
     assert_int_equal(stat(copy, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     /* A migration that fails changes nothing, and its copy does not stand in the way of the next attempt. */
     for (int i = 0; i < 2; ++i) {
-        assert_int_not_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
-        assert_int_equal(read_int(f->path, "PRAGMA user_version"), 2);
+        assert_int_not_equal(fl_schema_upgrade(store, f->writer->db, four, &fresh, &f->err), 0);
+        assert_int_equal(read_int(f->path, "PRAGMA user_version"), 3);
         assert_int_equal(read_int(f->path, "SELECT count(*) FROM sqlite_schema WHERE name='more'"), 0);
     }
-    temp_path(copy, "%s.schema-2.2", f->path);
+    temp_path(copy, "%s.schema-3.2", f->path);
     assert_true(temp_exists(copy));
-    assert_int_equal(fl_schema_upgrade(store, f->writer->db, two, &fresh, &f->err), 0);
+    assert_int_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
+    fixture_stop(f);
+}
+
+static void files_of_the_first_schema_are_upgraded(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(fixture_start(f), 0);
+    fixture_begin(f);
+    fixture_job(f, 50, 0, one_task, 1);
+    fixture_commit(f);
+    fixture_stop(f);
+    run_sql(f->path, "DROP INDEX job_updated; DROP INDEX job_status; DROP INDEX job_prio; DROP INDEX job_name;"
+                     "PRAGMA user_version=1;");
+    assert_int_equal(fixture_start(f), 0);
+    assert_int_equal(
+        read_int(f->path,
+                 "SELECT count(*) FROM sqlite_schema WHERE name IN ('job_updated','job_status','job_prio','job_name')"),
+        4);
+    fixture_begin(f);
+    assert_int_equal(fixture_check(f), 0);
     fixture_stop(f);
 }
 
@@ -332,6 +353,7 @@ int main(void)
         TEST(reference_database_is_left_alone),
         TEST(rights_of_an_open_file_are_narrowed),
         TEST(upgrade_copies_the_file_first),
+        TEST(files_of_the_first_schema_are_upgraded),
         TEST(unclean_stop_leads_to_a_check),
         TEST(damage_is_found),
         TEST(backup_is_a_whole_database),

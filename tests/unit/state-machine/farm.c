@@ -27,7 +27,7 @@ uint32_t farm_task_status(char letter)
 
 /* ---- Start and stop -------------------------------------------------------------------------------------------- */
 
-void farm_start(farm *f, const char *const *settings)
+void farm_start_with(farm *f, const char *const *settings, void (*serve)(farm *f))
 {
     typedef const flamenco_plugin *(*query)(void);
     flamenco_error err = FLAMENCO_ERROR_INIT;
@@ -58,15 +58,24 @@ void farm_start(farm *f, const char *const *settings)
     fake_host_serve(&f->host, FLAMENCO_PERSISTENCE, f->persist.table, f->store);
     for (; settings != NULL && *settings != NULL; settings += 2)
         fake_host_set(&f->host, settings[0], settings[1]);
+    if (serve != NULL)
+        serve(f);
     f->self = fake_host_start(&f->host, flamenco_plugin_query());
+}
+
+void farm_start(farm *f, const char *const *settings)
+{
+    farm_start_with(f, settings, NULL);
 }
 
 void farm_stop(farm *f)
 {
     if (f->cx != NULL)
         farm_rollback(f);
-    for (size_t i = 0; i < f->host.n_steps; ++i)
-        f->host.steps[i].destroy(f->host.steps[i].ctx);
+    for (size_t i = 0; i < f->host.n_steps; ++i) {
+        if (f->host.steps[i].destroy != NULL)
+            f->host.steps[i].destroy(f->host.steps[i].ctx);
+    }
     f->host.n_steps = 0;
     fake_host_stop(&f->host, flamenco_plugin_query(), f->self);
     fake_host_fini(&f->host);

@@ -55,6 +55,8 @@ typedef struct farm {
 
 /* Starts everything. settings: pairs "key", "value" of the plugin under test, ended by NULL; may be NULL. */
 void farm_start(farm *f, const char *const *settings);
+/* The same; serve() makes more services findable (fake_host_serve on f->host) before the plugin under test is made. */
+void farm_start_with(farm *f, const char *const *settings, void (*serve)(farm *f));
 void farm_stop(farm *f);
 
 /* A transaction as the executor makes it, with one savepoint. Rolling back forgets the effects. */

@@ -85,6 +85,46 @@
             globalThis[name] = globals[name];
     }
 
+    // ---- The frozen context (engine.h) ----
+
+    // An object of each kind that no property leads to. What an engine does not have yet is left out.
+    function listHidden() {
+        const makers = [
+            () => function* () {}, () => async function () {}, () => async function* () {}, () => (function* () {})(),
+            () => (async function* () {})(), () => [][Symbol.iterator](), () => new Map()[Symbol.iterator](),
+            () => new Set()[Symbol.iterator](), () => ""[Symbol.iterator](), () => "".matchAll(/a/g),
+            () => (function () { return arguments; })(), () => Iterator.from({ next() {} }), () => [].values().map(() => 0),
+            () => new Intl.Segmenter().segment(""), () => new Intl.Segmenter().segment("")[Symbol.iterator](),
+        ];
+        const found = [];
+        for (const make of makers) {
+            try {
+                found.push(make());
+            } catch (e) {
+                // Not in this engine.
+            }
+        }
+        return found;
+    }
+
+    // Freezes everything that a script can reach without making it: what it does to that throws, for scripts are strict.
+    function freezeAll() {
+        const todo = [globalThis, addTask, addCommand, addDependency, ...listHidden()];
+        const seen = new Set();
+        while (todo.length > 0) {
+            const o = todo.pop();
+            if ((typeof o !== "object" && typeof o !== "function") || o === null || seen.has(o))
+                continue;
+            seen.add(o);
+            freeze(o);
+            todo.push(getPrototypeOf(o));
+            for (const key of Reflect.ownKeys(o)) {
+                const { value, get, set } = getOwnPropertyDescriptor(o, key);
+                todo.push(value, get, set);
+            }
+        }
+    }
+
     // No spread here: a script may have replaced the iterator of arrays.
     return (operation, a, b, c, d, e, f, g, h, i, j) => {
         switch (operation) {
@@ -102,6 +142,10 @@
             return describe(a);
         case 6:
             return report(a);
+        case 7:
+            return freezeAll();
+        case 8:
+            return runFrozen(a, b);
         }
         return undefined;
     };

@@ -14,7 +14,7 @@
     const jobNames = ["jobID", "workerTagUUID", "name", "jobType", "priority", "status", "created", "settings", "metadata",
         "storage", "tasks", "addTask"];
 
-    const storage = new ProxyType({}, handler("job.storage", ["shamanCheckoutID"], {
+    const storageHandler = handler("job.storage", ["shamanCheckoutID"], {
         get: (_, key) => (key === "shamanCheckoutID" ? own.shamanCheckoutID : objectPrototype[key]),
         set(_, key, v) {
             if (key !== "shamanCheckoutID")
@@ -22,9 +22,13 @@
             own.shamanCheckoutID = text(v);
             return true;
         },
-    }));
+    });
+
+    let most = Infinity; // tasks, in the frozen context: it makes a task a fifth dearer, and only a small job so much cheaper
 
     function addTask(task) {
+        if (added.length >= most)
+            throw new ErrorType("too many tasks for the frozen context");
         const t = snapshot(task, "addTask");
         if (tasks !== null)
             tasks[tasks.length] = showTask(t);
@@ -32,7 +36,7 @@
             added[added.length] = t;
     }
 
-    const job = new ProxyType({}, handler("the job", jobNames, {
+    const jobHandler = handler("the job", jobNames, {
         get(_, key) {
             switch (key) {
             case "addTask":
@@ -91,9 +95,24 @@
             }
             refuse("the job", key);
         },
-    }));
+    });
+
+    // What scripts get hold of is made anew for each job, since they can do things to a Proxy that no trap sees.
+    let job = null;
+    let storage = null;
 
     function begin(id, tag, name, type, priority, createdMs, createdMicros, settingsText, metadataText, checkout) {
+        job = new ProxyType({}, jobHandler);
+        storage = new ProxyType({}, storageHandler);
+        added = [];
+        tasks = null;
+        trail.length = 0;
+        shared = null;
+        sharing = false;
+        most = Infinity;
+        result = undefined;
+        outcome = "done";
+        own.status = "under-construction";
         own.jobID = id;
         own.workerTagUUID = tag;
         own.name = name;
@@ -197,6 +216,17 @@
         if (typeof compileJob !== "function")
             throw new TypeErrorType("the script does not define a function compileJob(job)");
         result = compileJob(job);
+        return result instanceof PromiseType;
+    }
+
+    // The same in the frozen context, where the whole script is the function `main`, which gives its compileJob.
+    function runFrozen(main, largeJob) {
+        exec(/(?:)/, ""); // the engine remembers the last match of the script before
+        most = largeJob;
+        const compile = apply(main, globalThis, []);
+        if (typeof compile !== "function")
+            throw new TypeErrorType("the script does not define a function compileJob(job)");
+        result = compile(job);
         return result instanceof PromiseType;
     }
 

@@ -2,8 +2,9 @@
 //
 // values.js - the beginning of the prelude: what a job type's script finds around it, the global functions, the modules author,
 // path and process, and the job object (contract: job-compiler 2 to 7 and 11). Its files are one function, put together by
-// meson.build in the order values, texts, tasks, job, types, end. engine.c evaluates it in every fresh context, before the
-// script, and calls it with the native functions; it gives the function that engine.c calls with an operation.
+// meson.build in the order values, texts, tasks, job, types, end. engine.c evaluates it in every new context, before the
+// script, and calls it with the native functions; it gives the function that engine.c calls with an operation. In the frozen
+// context (engine.h) one script follows the other: begin() puts everything here back to where it was.
 //
 // Scripts may overwrite every global and every prototype. Therefore all that is needed after the script has begun is taken
 // from the fresh context first, and lists are walked by index.
@@ -274,11 +275,13 @@
     let createdDate = null;
 
     function makeCreated(ms, micros) {
-        createdDate = new DateType(ms);
-        const written = rfc3339(createdDate, micros);
+        const date = new DateType(ms);
+        const write = { value: () => rfc3339(date, micros) };
         const proto = create(null);
-        for (const name of ["toString", "toJSON", "valueOf"])
-            defineProperty(proto, name, { value: () => written });
+        defineProperty(proto, "toString", write);
+        defineProperty(proto, "toJSON", write);
+        defineProperty(proto, "valueOf", write);
+        createdDate = date;
         created = freeze(create(proto));
     }
 
