@@ -4,8 +4,7 @@ import pytest
 from harness import openapi
 from harness.check import assert_error
 
-NOT_YET = {
-}
+NOT_YET = set()
 # Ours alone: not among the contract's operations.
 OURS_NOT_YET = set()
 

@@ -5,7 +5,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from .farm import Farm
+from .farm import GRAPH, Farm
 from .manager import merge
 
 A, B, E = b"hello world", b"blob B", b""
@@ -78,5 +78,7 @@ def start(make_farm, **kw):
     return Shaman(make_farm(**manager_options(**kw)))
 
 
-def start_shared(directory, manager_class, **kw):
-    return Shaman(Farm(manager_class(directory, **manager_options(**kw)).start()))
+def start_shared(directory, manager_class):
+    """Its workers and tasks never time out, as in the manager that other tests share."""
+    options = manager_options(reference={"worker_timeout": "0s", "task_timeout": "0s"}, scripts={"graph.js": GRAPH})
+    return Shaman(Farm(manager_class(directory, **options).start()))
