@@ -9,9 +9,15 @@ NOT_YET = set()
 OURS_NOT_YET = set()
 
 
+@pytest.fixture
+def farm(shaman):
+    return shaman.farm # one in which every part is active
+
+
 @pytest.fixture(scope="module")
-def world(shared_farm):
+def world(shared_shaman):
     """A job, a task and a worker, so that no operation fails for want of one."""
+    shared_farm = shared_shaman.farm
     worker = shared_farm.worker(types=["world"])
     job = shared_farm.submit([{"type": "world"}])
     return {"worker": worker, "job_id": job["id"], "task_id": worker.get_task()["uuid"], "worker_id": worker.id}
