@@ -180,6 +180,19 @@ static int32_t visit_tasks_of_job(fl_query *q, task_rows *rows, flamenco_visit_t
 
 static const char *const task_orders[] = { "t.id", "t.updated", "t.name", "t.status", "t.prio" };
 
+/* Without a filter the keys of a job's tasks have no gaps: an offset is a key, and nothing need be walked over. */
+static void skip_by_key(fl_page *page, int64_t *first, int64_t *end)
+{
+    const int64_t all = (1 << FLAMENCO_TASK_STATUSES) - 1, n = *end - *first;
+    if (page->order != FLAMENCO_ORDER_KEY || page->mask != all || page->updated_after_us != FLAMENCO_TIME_NONE ||
+        page->after_key >= *first || page->offset <= 0)
+        return;
+    int64_t skipped = page->offset < n ? page->offset : n;
+    *first += page->descending ? 0 : skipped;
+    *end -= page->descending ? skipped : 0;
+    page->offset = 0;
+}
+
 int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamenco_page *page,
                       flamenco_visit_task visit, void *ctx, uint64_t *total_out, flamenco_error *err)
 {
@@ -203,6 +216,7 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
         rc = fl_known_job_get(s, job_key, &known);
     if (rc >= 0 && !job.hidden && total_out != NULL)
         rc = tasks_total(s, &job, first, end, &p, &total);
+    skip_by_key(&p, &first, &end);
     if (rc >= 0 && !job.hidden) {
         char sql[1024];
         (void)snprintf(

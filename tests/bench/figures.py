@@ -137,6 +137,27 @@ def task_lists(bench):
             bench.add("tasks.peak", manager.peak_mib())
 
 
+def long_lists(bench):
+    """Lists of 10,000 jobs and of 100,000 tasks: whole and by pages of 100, and the memory that 16 readers at a time need."""
+    s = bench.sizes
+    with running(bench, "long") as manager:
+        manager.farm("--submit-tasks", s.huge_job)
+        tasks = f"/api/v3/jobs/{manager.get('/api/v3/jobs')['jobs'][0]['id']}/tasks"
+        manager.farm("--submit-only", "--jobs", s.long_list, "--clients", 16)
+    lists = (("jobs", "/api/v3/jobs", s.long_list), ("tasks", tasks, s.huge_job))
+    for _ in bench.each_run():
+        for name, path, rows in lists:
+            page = f"{path}?limit=100&offset={rows // 2}"
+            with running(bench, "long", fresh=False) as manager:
+                report = manager.farm("--get", path, "--clients", 1, "--requests", s.long_reads)
+                bench.add(f"long.{name}.p50", report["operations"]["other"]["p50_us"] / 1000)
+                report = manager.farm("--get", page, "--clients", 1, "--requests", s.reads // 5)
+                bench.add(f"long.{name}.page", report["server"]["cpu_us_per_request"])
+            with running(bench, "long", fresh=False) as manager: # anew, so that the peak is theirs
+                manager.farm("--get", path, "--clients", 16, "--requests", 16 * 2)
+                bench.add(f"long.{name}.peak", manager.peak_mib())
+
+
 def cpu_per_request(bench):
     """Server CPU of requests that read."""
     s = bench.sizes
@@ -234,7 +255,7 @@ def memory(bench):
             bench.add("rss.helper", manager.all_rss_mib() - manager.rss_mib())
 
 
-FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists,
+FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists, long_lists,
                                    cpu_per_request, start, restart, memory, uploads, upload_memory,
                                    small_files, file_lists)}
 
