@@ -360,7 +360,7 @@ static int32_t checkout(void *self, flamenco_cx *cx, flamenco_str wanted_path, c
     char *text = rc == FLAMENCO_OK ? cx->host->cx_alloc(cx, strlen(name) + 1) : NULL;
     if (rc == FLAMENCO_OK && text == NULL)
         rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-    if (rc == FLAMENCO_OK) {
+    if (rc == FLAMENCO_OK && text != NULL) {
         memcpy(text, name, strlen(name) + 1);
         *path_out = flamenco_text(text);
         return rc;

@@ -78,8 +78,8 @@ typedef struct flamenco_shaman {
      * stored it meanwhile; INVALID when there are more bytes than size_bytes; both: abort, the rest need not be written.
      * end: INVALID when size or checksum differ, the text says how. All: FULL, IO, UNAVAILABLE. end and abort free `upload`.
      * original_name: for the log. [worker] */
-    int32_t (*upload_begin)(void *self, flamenco_cx *cx, flamenco_str sha, int64_t size_bytes, flamenco_str original_name,
-                            flamenco_shaman_upload **out, flamenco_error *err);
+    int32_t (*upload_begin)(void *self, flamenco_cx *cx, flamenco_str sha, int64_t size_bytes,
+                            flamenco_str original_name, flamenco_shaman_upload **out, flamenco_error *err);
     int32_t (*upload_write)(void *self, flamenco_shaman_upload *upload, const void *data, uint64_t len,
                             flamenco_error *err);
     int32_t (*upload_end)(void *self, flamenco_shaman_upload *upload, flamenco_error *err);
