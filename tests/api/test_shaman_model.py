@@ -132,8 +132,7 @@ class Model:
             client.result()
         manager.start()
         shutil.rmtree(self.shaman.jobs / "killed", ignore_errors=True)
-        uploading = self.shaman.shared / "file-store" / "uploading"
-        assert not any(p.is_file() for p in uploading.rglob("*"))
+        assert not self.shaman.temporary_files()
 
     def try_call(self, method, path, **kw):
         try:

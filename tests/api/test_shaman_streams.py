@@ -32,8 +32,7 @@ def head(data, length=None, digest=None, size=None, extra=()):
 
 def assert_no_uploads(shaman):
     if OURS:
-        uploading = shaman.shared / "file-store" / "uploading"
-        wait_until(lambda: not any(p.is_file() for p in uploading.rglob("*")), "temporary files are gone")
+        wait_until(lambda: not shaman.temporary_files(), "temporary files are gone")
 
 
 @pytest.mark.parametrize("size", (65535, 65536, 65537, MIB, 5 * MIB + 3, 33 * MIB))

@@ -68,6 +68,10 @@ class Shaman:
         assert set(reply.json()) == {"checkoutPath"}
         return reply.json()["checkoutPath"]
 
+    def temporary_files(self):
+        """Of uploads under way; directories may come and go meanwhile."""
+        return [name for _, _, names in os.walk(self.shared / "file-store" / "uploading") for name in names]
+
     def tree(self, below=None):
         """All that is below jobs, as sorted texts."""
         top = self.jobs if below is None else self.jobs / below
