@@ -22,7 +22,8 @@ SCHEMA_KEYS = {"type", "format", "description", "enum", "default", "minimum", "m
                "x-flamenco-raw", "x-flamenco-always-fields"}
 OPERATION_KEYS = {"operationId", "tags", "summary", "description", "parameters", "requestBody", "responses", "security",
                   "x-flamenco-class", "x-flamenco-prepare", "x-flamenco-finish", "x-flamenco-body-limit",
-                  "x-flamenco-unvalidated", "x-flamenco-worker", "x-flamenco-lane"}
+                  "x-flamenco-unvalidated", "x-flamenco-worker", "x-flamenco-lane",
+                  "x-flamenco-late-limit"}
 
 
 class DocumentError(Exception):
@@ -304,6 +305,7 @@ class Model:
         op.prepare = bool(node.get("x-flamenco-prepare"))
         op.finish = bool(node.get("x-flamenco-finish"))
         op.body_limit = node.get("x-flamenco-body-limit", DEFAULT_BODY_LIMIT)
+        op.late_limit = bool(node.get("x-flamenco-late-limit"))
         op.unvalidated = bool(node.get("x-flamenco-unvalidated"))
         op.worker = bool(node.get("x-flamenco-worker"))
         op.auth = bool(node.get("security"))

@@ -585,8 +585,7 @@ void fl_call_begin(struct flamenco *f, fl_http_request *http, const fl_route_mat
     call->step.deadline_us = call->begun_us + f->limits->request_timeout_us;
     fl_http_request_set_user(http, call, destroy_call);
     uint64_t body_len = fl_http_request_body(http).len, limit = fl_call_body_limit(f, call->op);
-    /* An image's handler looks itself: the Worker is known, and seen, before its image is refused (api-behaviour 7.3). */
-    if (limit != 0 && body_len > limit && call->op->id != API_OP_TASK_OUTPUT_PRODUCED) {
+    if (limit != 0 && body_len > limit && !call->op->late_limit) {
         char text[128];
         snprintf(text, sizeof(text), "the body has %llu bytes, at most %llu are allowed", (unsigned long long)body_len,
                  (unsigned long long)limit);

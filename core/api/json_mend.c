@@ -6,6 +6,7 @@
 #include "core/api/json_mend.h"
 
 #include "core/base/str.h"
+#include "core/base/utf8.h"
 
 typedef struct mender {
     const char *at, *end;
@@ -31,20 +32,7 @@ static void replace(mender *m, const char *from, const char *to, const char *tex
 /* Reads \uXXXX at p. Returns the number, or -1. */
 static int32_t unit_at(const char *p, const char *end)
 {
-    int32_t unit = 0;
-    if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
-        return -1;
-    for (int i = 2; i < 6; ++i) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
+    return end - p >= 2 && p[0] == '\\' && p[1] == 'u' ? fl_utf16_unit(p + 2, end) : -1;
 }
 
 /* m->at is behind the opening quote; moves it behind the closing one. */

@@ -6,6 +6,7 @@
 #include "core/api/json_read.h"
 
 #include "core/base/str.h"
+#include "core/base/utf8.h"
 
 #define DEPTH_MAX 32u
 #define DIGITS_MAX 18u /* so many fit into 64 bits, whatever they are */
@@ -89,51 +90,17 @@ static int read_raw(reader *r, raw_string *out)
     }
 }
 
-/* Reads the four digits of \uXXXX; -1: they are none. */
-static int32_t read_unit(const char *p, const char *end)
-{
-    int32_t unit = 0;
-    if (end - p < 4)
-        return -1;
-    for (int i = 0; i < 4; ++i) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
-}
-
-static char *put_utf8(char *to, int32_t unit)
-{
-    if (unit < 0x80) {
-        *to++ = (char)unit;
-    } else if (unit < 0x800) {
-        *to++ = (char)(0xC0 | unit >> 6);
-        *to++ = (char)(0x80 | (unit & 0x3F));
-    } else {
-        *to++ = (char)(0xE0 | unit >> 12);
-        *to++ = (char)(0x80 | (unit >> 6 & 0x3F));
-        *to++ = (char)(0x80 | (unit & 0x3F));
-    }
-    return to;
-}
-
 /* Reads the escape at *at, which stands on the backslash, and moves behind it. Returns NULL for a wrong one or a surrogate. */
 static char *put_escape(char *to, const char **at, const char *end)
 {
     static const char from[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
     char c = (*at)[1]; /* read_raw has seen it */
     if (c == 'u') {
-        int32_t unit = read_unit(*at + 2, end);
+        int32_t unit = fl_utf16_unit(*at + 2, end);
         if (unit < 0 || (unit >= 0xD800 && unit <= 0xDFFF))
             return NULL;
         *at += 6;
-        return put_utf8(to, unit);
+        return fl_utf8_put(to, (uint32_t)unit);
     }
     const char *place = memchr(from, c, sizeof(from) - 1);
     if (place == NULL)

@@ -27,58 +27,20 @@ typedef struct walk {
 
 /* ---- Strings ---- */
 
-static int hex4(const char *p, const char *end, uint32_t *out)
-{
-    uint32_t value = 0;
-    if (end - p < 4)
-        return 0;
-    for (int i = 0; i < 4; ++i) {
-        char c = p[i];
-        uint32_t d = 0;
-        if (c >= '0' && c <= '9')
-            d = (uint32_t)(c - '0');
-        else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-            d = (uint32_t)((c | 32) - 'a') + 10;
-        else
-            return 0;
-        value = value << 4 | d;
-    }
-    *out = value;
-    return 1;
-}
-
-static char *put_utf8(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        *out++ = (char)c;
-    } else if (c < 0x800) {
-        *out++ = (char)(0xC0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 0x3F));
-    } else if (c < 0x10000) {
-        *out++ = (char)(0xE0 | c >> 12);
-        *out++ = (char)(0x80 | (c >> 6 & 0x3F));
-        *out++ = (char)(0x80 | (c & 0x3F));
-    } else {
-        *out++ = (char)(0xF0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 0x3F));
-        *out++ = (char)(0x80 | (c >> 6 & 0x3F));
-        *out++ = (char)(0x80 | (c & 0x3F));
-    }
-    return out;
-}
-
 /* Reads \uXXXX at *p (behind the u), with its second half if it is a surrogate; a lone one becomes U+FFFD. */
 static int read_escape(const char **p, const char *end, uint32_t *out)
 {
-    uint32_t low;
-    if (!hex4(*p, end, out))
+    int32_t unit = fl_utf16_unit(*p, end);
+    if (unit < 0)
         return 0;
     *p += 4;
-    if (*out < 0xD800 || *out > 0xDFFF)
+    *out = (uint32_t)unit;
+    if (unit < 0xD800 || unit > 0xDFFF)
         return 1;
-    if (*out <= 0xDBFF && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' && hex4(*p + 2, end, &low) &&
-        low >= 0xDC00 && low <= 0xDFFF) {
-        *out = 0x10000 + ((*out - 0xD800) << 10) + (low - 0xDC00);
+    int32_t low =
+        unit <= 0xDBFF && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' ? fl_utf16_unit(*p + 2, end) : -1;
+    if (low >= 0xDC00 && low <= 0xDFFF) {
+        *out = 0x10000 + ((*out - 0xD800) << 10) + ((uint32_t)low - 0xDC00);
         *p += 6;
         return 1;
     }
@@ -106,7 +68,7 @@ static int32_t unescape(walk *w, flamenco_str raw, flamenco_str *out)
         if (c == 'u') {
             if (!read_escape(&p, end, &code))
                 return FLAMENCO_E_INVALID;
-            to = put_utf8(to, code);
+            to = fl_utf8_put(to, code);
             continue;
         }
         const char *name = strchr(names, c);

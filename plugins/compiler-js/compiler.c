@@ -13,6 +13,7 @@
 /* A script that reached a limit while it was loaded gets another chance after this long: the machine may have been busy. */
 #define RETRY_US 60000000
 #define SLICE_US 20000
+#define KILLED_TRIES 2
 
 static const char empty_etag[] = "\"etag\":\"\"";
 
@@ -315,13 +316,16 @@ static int32_t compile_job(fl_compiler *compiler, flamenco_cx *cx, const flamenc
         rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to compile a job");
         goto cleanup;
     }
-    talk->pool = &compiler->pool;
-    talk->catalogue = &compiler->catalogue;
-    talk->limits = &compiler->limits;
-    talk->cx = cx;
-    talk->script = script;
-    talk->sink = sink;
-    rc = fl_talk_compile(talk, request, err);
+    /* A helper that was killed, by people or by a system short of memory, says nothing of the job: another one gets it. */
+    for (int tries = 0; tries == 0 || (talk->killed && tries < KILLED_TRIES); ++tries) {
+        *talk = (fl_talk){ .pool = &compiler->pool,
+                           .catalogue = &compiler->catalogue,
+                           .limits = &compiler->limits,
+                           .cx = cx,
+                           .script = script,
+                           .sink = sink };
+        rc = fl_talk_compile(talk, request, err);
+    }
     if (FLAMENCO_HAS(host, metric))
         host->metric(host->h, rc == FLAMENCO_OK ? "compiler_jobs_total" : "compiler_failures_total", 1);
 cleanup:

@@ -98,6 +98,7 @@ static int32_t judge_death(fl_talk *talk, flamenco_error *err)
                  death.signal);
         return refuse_script(talk, err, text);
     default:
+        talk->killed = death.signal == SIGKILL && talk->received == 0;
         flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "the script engine ended unexpectedly (%s %d)%s%s",
                       death.signal != 0 ? "signal" : "exit code", death.signal != 0 ? death.signal : death.code,
                       death.text[0] != '\0' ? ": " : "", death.text);

@@ -33,6 +33,7 @@ typedef struct fl_talk {
     size_t json_len;
     uint32_t problem; /* INVALID: 1 + FL_WIRE_PROBLEM_*, or 0 when a limit was reached */
     uint32_t line, column;
+    int killed; /* UNAVAILABLE: somebody killed the helper before it had said a word */
 
     /* Inner. */
     fl_helper *helper;

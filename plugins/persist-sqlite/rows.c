@@ -228,41 +228,6 @@ static void note_task(flamenco_session *s, const flamenco_task *row, int64_t typ
     s->last_changes = sqlite3_total_changes64(s->db);
 }
 
-int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
-{
-    int at = 0;
-    row->struct_size = (uint32_t)sizeof(*row);
-    row->key = fl_column_int(q, at++);
-    row->job_key = fl_column_int(q, at++);
-    row->uuid = fl_column_uuid(q, at++);
-    row->job_uuid = fl_column_uuid(q, at++);
-    row->index = (uint32_t)fl_column_int(q, at++);
-    row->priority = (int32_t)fl_column_int(q, at++);
-    row->open_deps = (uint32_t)fl_column_int(q, at++);
-    row->worker_key = fl_column_int(q, at++);
-    row->status = (uint32_t)fl_column_int(q, at++);
-    row->created_us = fl_column_time(q, at++);
-    row->updated_us = fl_column_time(q, at++);
-    row->touched_us = fl_column_time(q, at++);
-    row->steps_total = fl_column_int(q, at++);
-    row->steps_completed = fl_column_int(q, at++);
-    row->name = fl_column_text(q, at++);
-    int64_t type = fl_column_int(q, at++);
-    int32_t named = fl_type_name(q->s, type, &row->type);
-    if (named != FLAMENCO_OK)
-        q->rc = named;
-    row->activity = fl_column_text(q, at++);
-    row->worker_uuid = fl_column_uuid(q, at++);
-    row->worker_deleted = fl_column_time(q, at++) != FLAMENCO_TIME_NONE;
-    row->worker_name = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
-    ++at;
-    row->worker_address = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
-    ++at;
-    row->commands = with_commands ? fl_column_text(q, at) : flamenco_text("");
-    note_task(q->s, row, type);
-    return q->rc;
-}
-
 int32_t fl_task_read_alone(fl_query *q, flamenco_task *row)
 {
     int at = 0;
@@ -285,6 +250,23 @@ int32_t fl_task_read_alone(fl_query *q, flamenco_task *row)
         q->rc = named;
     row->activity = fl_column_text(q, at);
     note_task(q->s, row, type);
+    return q->rc;
+}
+
+int32_t fl_task_read(fl_query *q, flamenco_task *row, uint32_t with_commands)
+{
+    int at = FL_TASK_OWN_COLUMNS_COUNT;
+    (void)fl_task_read_alone(q, row); /* q->rc keeps an error */
+    row->uuid = fl_column_uuid(q, at++);
+    row->job_uuid = fl_column_uuid(q, at++);
+    row->index = (uint32_t)fl_column_int(q, at++);
+    row->worker_uuid = fl_column_uuid(q, at++);
+    row->worker_deleted = fl_column_time(q, at++) != FLAMENCO_TIME_NONE;
+    row->worker_name = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
+    ++at;
+    row->worker_address = row->worker_deleted ? flamenco_text("") : fl_column_text(q, at);
+    ++at;
+    row->commands = with_commands ? fl_column_text(q, at) : flamenco_text("");
     return q->rc;
 }
 

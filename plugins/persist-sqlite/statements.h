@@ -15,14 +15,12 @@
     "j.storage,j.platform"
 #define FL_JOB_TABLES "job_hot h CROSS JOIN job j ON j.id=h.id LEFT JOIN tag g ON g.id=h.tag"
 
-#define FL_TASK_COLUMNS \
-    "t.id,t.job,t.uuid,j.uuid,t.id-j.first_task+1,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched," \
-    "t.steps_total,t.steps_done,t.name,t.type,t.activity,w.uuid,w.deleted,w.name,w.address"
-/* The same without what comes from other tables, and without the UUID. */
+/* What a task's own row says, but for the UUID. */
 #define FL_TASK_OWN_COLUMNS \
     "t.id,t.job,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched,t.steps_total,t.steps_done,t.name," \
     "t.type,t.activity"
 #define FL_TASK_OWN_COLUMNS_COUNT 14
+#define FL_TASK_COLUMNS FL_TASK_OWN_COLUMNS ",t.uuid,j.uuid,t.id-j.first_task+1,w.uuid,w.deleted,w.name,w.address"
 /* What stands around the task table; the task comes first. */
 #define FL_TASK_JOINS \
     " CROSS JOIN job j ON j.id=t.job CROSS JOIN job_hot h ON h.id=t.job LEFT JOIN worker w ON w.id=t.worker"

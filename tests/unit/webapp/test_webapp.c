@@ -135,7 +135,7 @@ static void put(zip *z, const void *data, size_t n)
     z->len += n;
 }
 
-static void put_number(zip *z, uint32_t n, size_t bytes)
+static void put_number(zip *z, uint64_t n, size_t bytes)
 {
     for (size_t i = 0; i < bytes; ++i) {
         unsigned char byte = (unsigned char)(n >> (8 * i));
@@ -178,7 +178,8 @@ static void make_zip(zip *z, const char *name, const char *text, uint32_t method
     put_number(z, packed_len, 4);
     put_number(z, (uint32_t)plain_len, 4);
     put_number(z, (uint32_t)strlen(name), 2);
-    put_number(z, 0, 12); /* lengths, disk, attributes */
+    put_number(z, 0, 4); /* lengths */
+    put_number(z, 0, 8); /* disk, attributes */
     put_number(z, 0, 4); /* offset */
     put(z, name, strlen(name));
     uint32_t size = (uint32_t)z->len - directory;
