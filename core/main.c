@@ -21,6 +21,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/child.h"
+#include "core/garbage.h"
 #include "core/lifecycle.h"
 #include "core/options.h"
 #include "core/places.h"
@@ -388,7 +389,15 @@ static int run_program(program *p, const sigset_t *signals)
         fl_info("config", "the configuration can be used");
         return 0;
     }
-    return p->options.list_plugins ? 0 : run_manager(p, signals);
+    if (p->options.list_plugins)
+        return 0;
+    if (p->options.gc_show || p->options.gc_delete) {
+        /* May be killed at any moment. */
+        pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+        fl_garbage_collect(&p->run, p->options.gc_show);
+        return 0;
+    }
+    return run_manager(p, signals);
 }
 
 int main(int argc, char **argv)

@@ -174,7 +174,8 @@ static int after_run(fl_loop *loop)
         busy = 1;
     }
     fl_ws_retry(loop);
-    return empty_inbox(loop) | busy;
+    busy |= empty_inbox(loop);
+    return fl_stream_visit_returned(loop) | busy;
 }
 
 static int is_finished(fl_loop *loop)
@@ -279,6 +280,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->conns);
     fl_link_init(&loop->pending);
     fl_link_init(&loop->held);
+    fl_link_init(&loop->returned);
     fl_link_init(&loop->dirty);
     fl_link_init(&loop->stalled);
     fl_link_init(&loop->paced);

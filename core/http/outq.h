@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * outq.h - bytes that wait to be written to one connection, put there by any thread, taken by its loop: of WebSockets (ws.c)
- * and of replies without end (stream.c).
+ * and of replies without end (feed.c).
  */
 #ifndef FL_HTTP_OUTQ_H
 #define FL_HTTP_OUTQ_H
