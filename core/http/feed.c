@@ -16,11 +16,12 @@ struct fl_http_feed {
     fl_loop *loop;
     fl_http_request *request; /* [loop] NULL: h2o let go of it */
     fl_link link; /* [loop] loop->feeds */
-    fl_link busy; /* [loop] loop->busy_feeds */
+    fl_link busy; /* [loop] in loop->busy_feeds or loop->paced_feeds */
     h2o_generator_t generator;
     int idle, finished; /* [loop] h2o waits for bytes; it got the last ones */
     int gone; /* [loop] to be cut */
     int64_t sent_us, ending_since_us; /* [loop] */
+    int64_t wrote_us; /* [loop] sent_us; 0: nothing waits behind what was written */
     flamenco_buf *pieces[PIECES_AT_ONCE]; /* [loop] being written */
     size_t n_pieces;
     flamenco_buf *keep_alive;
@@ -113,7 +114,8 @@ static void write_pieces(fl_http_feed *feed)
     }
     pthread_mutex_unlock(&feed->out.lock);
     feed->idle = 0;
-    feed->sent_us = fl_http_now_us();
+    feed->sent_us = feed->wrote_us = fl_http_now_us();
+    fl_pace_wrote(&feed->loop->pace);
     h2o_send(feed->request->req, pieces, feed->n_pieces, H2O_SEND_STATE_IN_PROGRESS);
 }
 
@@ -141,18 +143,39 @@ static void flush_one(fl_http_feed *feed)
         feed->ending_since_us = fl_http_now_us();
     if (!feed->idle)
         return; /* on_proceed comes back here */
-    if (count > 0)
+    if (count > 0 && count < PIECES_AT_ONCE && !end_asked && feed->wrote_us != 0 &&
+        fl_http_now_us() < fl_pace_due_us(&feed->loop->pace, feed->wrote_us))
+        fl_link_add(&feed->loop->paced_feeds, &feed->busy);
+    else if (count > 0)
         write_pieces(feed);
     else if (end_asked)
         finish(feed);
 }
 
+int64_t fl_feed_due_us(const fl_loop *loop)
+{
+    if (fl_link_is_alone(&loop->paced_feeds))
+        return INT64_MAX;
+    return fl_pace_due_us(&loop->pace, FL_FROM(fl_http_feed, busy, loop->paced_feeds.next)->wrote_us);
+}
+
+void fl_feed_retry(fl_loop *loop)
+{
+    for (uint32_t i = 0; i < FL_PACE_TURN && fl_feed_due_us(loop) <= fl_http_now_us(); ++i) {
+        fl_http_feed *feed = FL_FROM(fl_http_feed, busy, loop->paced_feeds.next);
+        feed->wrote_us = 0;
+        fl_link_remove(&feed->busy);
+        mark_busy(feed);
+    }
+}
+
 int fl_feed_flush(fl_loop *loop)
 {
-    int any = !fl_link_is_alone(&loop->busy_feeds);
-    while (!fl_link_is_alone(&loop->busy_feeds)) {
+    int any = 0;
+    while (!fl_link_is_alone(&loop->busy_feeds) && fl_pace_goes_on(&loop->pace)) {
         fl_http_feed *feed = FL_FROM(fl_http_feed, busy, loop->busy_feeds.next);
         fl_link_remove(&feed->busy);
+        any = 1;
         flush_one(feed);
     }
     return any;

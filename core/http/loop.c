@@ -174,8 +174,20 @@ static int after_run(fl_loop *loop)
         busy = 1;
     }
     fl_ws_retry(loop);
+    fl_feed_retry(loop);
     busy |= empty_inbox(loop);
+    /* What is left to write has to wait until h2o has looked at what has arrived. */
+    busy |= !fl_link_is_alone(&loop->dirty) || !fl_link_is_alone(&loop->busy_feeds);
+    fl_pace_end_turn(&loop->pace, fl_http_now_us());
     return fl_stream_visit_returned(loop) | busy;
+}
+
+/* When something is to be done even if nothing arrives. */
+static int64_t next_look_us(const fl_loop *loop)
+{
+    int64_t until_us = loop->next_tick_us, ws_us = fl_ws_due_us(loop), feed_us = fl_feed_due_us(loop);
+    until_us = ws_us < until_us ? ws_us : until_us;
+    return feed_us < until_us ? feed_us : until_us;
 }
 
 static int is_finished(fl_loop *loop)
@@ -251,10 +263,7 @@ void *fl_loop_main(void *arg)
     if (atomic_load(&http->phase) < FL_PHASE_DRAIN)
         begin_listening(loop);
     while (!is_finished(loop)) {
-        int64_t until_us = loop->next_tick_us;
-        if (!fl_link_is_alone(&loop->paced) && loop->paced_until_us < until_us)
-            until_us = loop->paced_until_us;
-        int64_t left_us = until_us - fl_http_now_us();
+        int64_t left_us = next_look_us(loop) - fl_http_now_us();
         int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);
         /* -1 is EINTR, which cannot come with all signals blocked, and does no harm. */
         h2o_evloop_run(loop->evloop, wait_ms);
@@ -284,6 +293,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->dirty);
     fl_link_init(&loop->stalled);
     fl_link_init(&loop->paced);
+    fl_link_init(&loop->paced_feeds);
     fl_link_init(&loop->feeds);
     fl_link_init(&loop->busy_feeds);
     return FLAMENCO_OK;

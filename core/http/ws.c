@@ -11,10 +11,7 @@
 #define CLOSE_GRACE_US 5000000
 #define CODE_NONE_GIVEN 1005
 #define CODE_BROKEN 1006
-#define MESSAGES_AT_ONCE 64u /* in one write: two pieces each, far below IOV_MAX */
-/* What comes sooner than this behind a write waits until so long after it, to be written together: under load a write is for
- * many messages, and pages do not take the farm's processors. The first message after a pause goes out at once. */
-#define PACE_US 10000
+#define MESSAGES_AT_ONCE 256u /* in one write: two pieces each, below IOV_MAX */
 #define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
 /* Messages that are being written. */
 typedef struct ws_batch {
@@ -37,7 +34,7 @@ struct fl_http_ws {
     int64_t closing_since_us; /* [loop] since closing is wanted; 0: it is not */
     int64_t spoke_us;
     fl_link dirty; /* [loop] in loop->dirty, loop->paced or loop->stalled */
-    int64_t wrote_us; /* [loop] */
+    int64_t wrote_us; /* [loop] 0: nothing waits behind what was written */
     int muted; /* [loop] `posted` is set so that nobody wakes the loop before the pause is over */
     ws_batch *batch; /* [loop] NULL: nothing is being written here */
 
@@ -189,6 +186,7 @@ static void write_batch(fl_http_ws *ws)
     pthread_mutex_unlock(&ws->out.lock);
     ws->batch = batch;
     ws->wrote_us = fl_http_now_us();
+    fl_pace_wrote(&ws->loop->pace);
     h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
 }
 
@@ -229,13 +227,10 @@ static void cut_slow(fl_http_ws *ws)
 /* Lets more messages gather. Returns 0 when it is time to write. */
 static int pace(fl_http_ws *ws, const ws_wish *wish)
 {
-    fl_loop *loop = ws->loop;
-    int64_t due_us = ws->wrote_us + PACE_US;
-    if (ws->wrote_us == 0 || wish->close_asked || wish->count >= MESSAGES_AT_ONCE || fl_http_now_us() >= due_us)
+    if (ws->wrote_us == 0 || wish->close_asked || wish->count >= MESSAGES_AT_ONCE ||
+        fl_http_now_us() >= fl_pace_due_us(&ws->loop->pace, ws->wrote_us))
         return 0;
-    if (fl_link_is_alone(&loop->paced))
-        loop->paced_until_us = due_us;
-    fl_link_add(&loop->paced, &ws->dirty);
+    fl_link_add(&ws->loop->paced, &ws->dirty);
     pthread_mutex_lock(&ws->out.lock);
     ws->muted = !ws->posted;
     ws->posted = 1;
@@ -243,10 +238,17 @@ static int pace(fl_http_ws *ws, const ws_wish *wish)
     return 1;
 }
 
-/* The pause is over, for all of them at once. */
-static void end_pace(fl_loop *loop)
+int64_t fl_ws_due_us(const fl_loop *loop)
 {
-    while (!fl_link_is_alone(&loop->paced)) {
+    if (fl_link_is_alone(&loop->paced))
+        return INT64_MAX;
+    return fl_pace_due_us(&loop->pace, FL_FROM(fl_http_ws, dirty, loop->paced.next)->wrote_us);
+}
+
+/* The pause of the next ones in turn is over. They came one behind the other, so nearly by the time of their last write. */
+static void end_pauses(fl_loop *loop)
+{
+    for (uint32_t i = 0; i < FL_PACE_TURN && fl_ws_due_us(loop) <= fl_http_now_us(); ++i) {
         fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, loop->paced.next);
         ws->wrote_us = 0;
         if (ws->muted) {
@@ -299,10 +301,11 @@ static void flush_one(fl_http_ws *ws)
 
 int fl_ws_flush(fl_loop *loop)
 {
-    int any = !fl_link_is_alone(&loop->dirty);
-    while (!fl_link_is_alone(&loop->dirty)) {
+    int any = 0;
+    while (!fl_link_is_alone(&loop->dirty) && fl_pace_goes_on(&loop->pace)) {
         fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, loop->dirty.next);
         fl_link_remove(&ws->dirty);
+        any = 1;
         if (ws->h2o != NULL)
             flush_one(ws);
     }
@@ -312,8 +315,7 @@ int fl_ws_flush(fl_loop *loop)
 void fl_ws_retry(fl_loop *loop)
 {
     fl_link *at = loop->stalled.next;
-    if (!fl_link_is_alone(&loop->paced) && fl_http_now_us() >= loop->paced_until_us)
-        end_pace(loop);
+    end_pauses(loop);
     while (at != &loop->stalled) {
         fl_http_ws *ws = FL_FROM(fl_http_ws, dirty, at);
         at = at->next;
