@@ -7,8 +7,8 @@
 #include <time.h>
 
 #define PACE_US 10000 /* between two writes to one connection */
-#define PACE_PARTS 12
-#define BURST_US 60000 /* of the clock: one in PACE_PARTS of it may be spent at once */
+#define PACE_PARTS 20
+#define BURST_US 100000 /* of the clock: one in PACE_PARTS of it may be spent at once */
 #define LATEST_US 100000 /* no single turn puts the next one off for longer */
 
 static int64_t cpu_ns(void)

@@ -16,7 +16,8 @@
 #define FL_PACE_TURN 32u
 
 typedef struct fl_pace {
-    int64_t free_us; /* monotonic: from then on the loop may write again; in the past by as much as may be spent at once */
+    int64_t
+        free_us; /* monotonic: from then on the loop may write again; in the past by as much as may be spent at once */
     int64_t begun_ns; /* of the thread's CPU time: writing has begun in this turn; 0: not */
     uint32_t writes; /* in this turn */
 } fl_pace;

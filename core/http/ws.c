@@ -13,12 +13,26 @@
 #define CODE_BROKEN 1006
 #define MESSAGES_AT_ONCE 256u /* in one write: two pieces each, below IOV_MAX */
 #define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
-/* Messages that are being written. */
+#define HEAD_MAX 10u
+/* Pages that are told of the same things are written to one behind the other, mostly with the same messages. So many or more,
+ * together of at most so many bytes, are joined once for all of them: the kernel takes one piece faster than many. */
+#define JOIN_FROM 4u
+#define JOIN_BYTES (64u << 10)
+
+/* Messages that are written together: each with its reference. */
 typedef struct ws_batch {
     size_t n;
-    flamenco_buf *data[MESSAGES_AT_ONCE];
-    unsigned char heads[MESSAGES_AT_ONCE][10];
+    uint64_t bytes; /* with heads */
+    fl_out out[MESSAGES_AT_ONCE];
+    unsigned char heads[MESSAGES_AT_ONCE][HEAD_MAX];
+    unsigned char head_len[MESSAGES_AT_ONCE];
 } ws_batch;
+
+/* The last messages that were joined, whose references keep them what they are, and the bytes. */
+struct fl_ws_joined {
+    ws_batch of;
+    flamenco_buf *bytes;
+};
 
 struct fl_http_ws {
     _Atomic uint32_t refs;
@@ -36,7 +50,9 @@ struct fl_http_ws {
     fl_link dirty; /* [loop] in loop->dirty, loop->paced or loop->stalled */
     int64_t wrote_us; /* [loop] 0: nothing waits behind what was written */
     int muted; /* [loop] `posted` is set so that nobody wakes the loop before the pause is over */
-    ws_batch *batch; /* [loop] NULL: nothing is being written here */
+    int writing; /* [loop] a batch, whose bytes are: */
+    ws_batch *batch; /* [loop] these, or */
+    flamenco_buf *joined; /* [loop] these */
 
     fl_outq out; /* its lock is that of the members below, too */
     fl_msg wake;
@@ -73,15 +89,22 @@ static void drop(fl_http_ws *ws)
         fl_conn_shutdown(ws->conn);
 }
 
-static void free_batch(fl_http_ws *ws)
+static void release(ws_batch *batch)
 {
-    ws_batch *batch = ws->batch;
-    ws->batch = NULL;
-    if (batch == NULL)
-        return;
     for (size_t i = 0; i < batch->n; ++i)
-        fl_shared_unref(batch->data[i]);
-    free(batch);
+        fl_shared_unref(batch->out[i].data);
+    batch->n = 0;
+}
+
+static void end_writing(fl_http_ws *ws)
+{
+    if (ws->batch != NULL)
+        release(ws->batch);
+    free(ws->batch);
+    fl_shared_unref(ws->joined);
+    ws->batch = NULL;
+    ws->joined = NULL;
+    ws->writing = 0;
 }
 
 static void on_closed(fl_http_ws *ws)
@@ -92,7 +115,7 @@ static void on_closed(fl_http_ws *ws)
     atomic_store(&ws->closed, 1);
     atomic_fetch_sub_explicit(&ws->loop->n_ws, 1, memory_order_relaxed);
     h2o_websocket_close(h2o); /* closes the socket, which frees the fl_conn and makes it forgotten */
-    free_batch(ws);
+    end_writing(ws);
     pthread_mutex_lock(&ws->out.lock);
     fl_outq_clear(&ws->out);
     pthread_mutex_unlock(&ws->out.lock);
@@ -128,7 +151,7 @@ void fl_ws_forget_conn(fl_http_ws *ws)
 }
 
 /* Writes the head of an unmasked frame. Returns its length. */
-static size_t write_head(unsigned char *head, uint32_t kind, uint64_t len)
+static unsigned char write_head(unsigned char *head, uint32_t kind, uint64_t len)
 {
     head[0] = kind == FL_HTTP_WS_TEXT ? 0x81 : 0x82;
     if (len < 126) {
@@ -151,7 +174,7 @@ static void on_written(h2o_socket_t *sock, const char *err)
 {
     h2o_websocket_conn_t *h2o = sock->data;
     fl_http_ws *ws = h2o->data;
-    free_batch(ws);
+    end_writing(ws);
     if (err != NULL) {
         on_closed(ws);
         return;
@@ -159,32 +182,111 @@ static void on_written(h2o_socket_t *sock, const char *err)
     mark_dirty(ws);
 }
 
+/* Takes messages from the queue. */
+static void take_batch(fl_http_ws *ws, ws_batch *batch)
+{
+    uint64_t at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
+    batch->n = 0;
+    batch->bytes = 0;
+    pthread_mutex_lock(&ws->out.lock);
+    while (ws->out.count > 0 && batch->n < MESSAGES_AT_ONCE && batch->bytes < at_most) {
+        fl_out *one = &batch->out[batch->n];
+        *one = fl_outq_pop(&ws->out);
+        uint64_t len = fl_shared_str(one->data).len;
+        batch->head_len[batch->n] = write_head(batch->heads[batch->n], one->kind, len);
+        batch->bytes += batch->head_len[batch->n++] + len;
+    }
+    pthread_mutex_unlock(&ws->out.lock);
+}
+
+static int is_same(const ws_batch *a, const ws_batch *b)
+{
+    if (a->n != b->n || a->bytes != b->bytes)
+        return 0;
+    for (size_t i = 0; i < a->n; ++i)
+        if (a->out[i].data != b->out[i].data || a->out[i].kind != b->out[i].kind)
+            return 0;
+    return 1;
+}
+
+static flamenco_buf *make_joined(const ws_batch *batch)
+{
+    flamenco_buf *bytes = fl_shared_create((size_t)batch->bytes);
+    char *at = bytes != NULL ? fl_shared_data(bytes) : NULL;
+    for (size_t i = 0; at != NULL && i < batch->n; ++i) {
+        flamenco_str text = fl_shared_str(batch->out[i].data);
+        memcpy(at, batch->heads[i], batch->head_len[i]);
+        at += batch->head_len[i];
+        if (text.len > 0)
+            memcpy(at, text.ptr, (size_t)text.len);
+        at += text.len;
+    }
+    return bytes;
+}
+
+/* The bytes of a batch in one piece, with a reference; the batch is empty then. NULL: it is to be written as it is. */
+static flamenco_buf *join(fl_loop *loop, ws_batch *batch)
+{
+    struct fl_ws_joined *joined = loop->joined;
+    if (batch->n < JOIN_FROM || batch->bytes > JOIN_BYTES)
+        return NULL;
+    if (joined != NULL && is_same(&joined->of, batch)) {
+        release(batch);
+    } else {
+        flamenco_buf *bytes = make_joined(batch);
+        if (joined == NULL)
+            joined = loop->joined = calloc(1, sizeof(*joined));
+        if (bytes == NULL || joined == NULL) {
+            fl_shared_unref(bytes);
+            return NULL;
+        }
+        release(&joined->of);
+        fl_shared_unref(joined->bytes);
+        joined->of = *batch;
+        joined->bytes = bytes;
+        batch->n = 0;
+    }
+    fl_shared_ref(joined->bytes);
+    return joined->bytes;
+}
+
+void fl_ws_forget_joined(fl_loop *loop)
+{
+    if (loop->joined == NULL)
+        return;
+    release(&loop->joined->of);
+    fl_shared_unref(loop->joined->bytes);
+    free(loop->joined);
+    loop->joined = NULL;
+}
+
 /* Takes messages from the queue and writes them. */
 static void write_batch(fl_http_ws *ws)
 {
     h2o_iovec_t pieces[2 * MESSAGES_AT_ONCE];
     size_t n = 0;
-    uint64_t taken = 0, at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
     ws_batch *batch = malloc(sizeof(*batch));
     if (batch == NULL) {
         fl_error("http", "no memory to write to a WebSocket");
         drop(ws);
         return;
     }
-    batch->n = 0;
-    pthread_mutex_lock(&ws->out.lock);
-    while (ws->out.count > 0 && batch->n < MESSAGES_AT_ONCE && taken < at_most) {
-        fl_out one = fl_outq_pop(&ws->out);
-        flamenco_str data = fl_shared_str(one.data);
-        unsigned char *head = batch->heads[batch->n];
-        pieces[n++] = h2o_iovec_init(head, write_head(head, one.kind, data.len));
-        if (data.len > 0)
-            pieces[n++] = h2o_iovec_init(data.ptr, data.len);
-        batch->data[batch->n++] = one.data;
-        taken += data.len;
+    take_batch(ws, batch);
+    ws->joined = join(ws->loop, batch);
+    if (ws->joined != NULL) {
+        flamenco_str text = fl_shared_str(ws->joined);
+        pieces[n++] = h2o_iovec_init(text.ptr, text.len);
+        free(batch);
+    } else {
+        ws->batch = batch;
+        for (size_t i = 0; i < batch->n; ++i) {
+            flamenco_str text = fl_shared_str(batch->out[i].data);
+            pieces[n++] = h2o_iovec_init(batch->heads[i], batch->head_len[i]);
+            if (text.len > 0)
+                pieces[n++] = h2o_iovec_init(text.ptr, text.len);
+        }
     }
-    pthread_mutex_unlock(&ws->out.lock);
-    ws->batch = batch;
+    ws->writing = 1;
     ws->wrote_us = fl_http_now_us();
     fl_pace_wrote(&ws->loop->pace);
     h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
@@ -281,7 +383,7 @@ static void flush_one(fl_http_ws *ws)
     }
     if (wish.close_asked && ws->closing_since_us == 0)
         ws->closing_since_us = fl_http_now_us();
-    if (ws->batch != NULL)
+    if (ws->writing)
         return; /* on_written comes back here */
     if (wish.count == 0 && wish.close_asked)
         begin_close(ws, wish.close_code);
@@ -309,6 +411,8 @@ int fl_ws_flush(fl_loop *loop)
         if (ws->h2o != NULL)
             flush_one(ws);
     }
+    if (fl_link_is_alone(&loop->dirty) && fl_link_is_alone(&loop->paced))
+        fl_ws_forget_joined(loop);
     return any;
 }
 
