@@ -36,14 +36,11 @@ struct fl_ws_joined {
 
 struct fl_http_ws {
     _Atomic uint32_t refs;
-    atomic_int closed; /* set by the loop, before on_close */
-    fl_loop *loop;
     fl_conn *conn; /* [loop] */
     h2o_websocket_conn_t *h2o; /* [loop] NULL when closed */
     const fl_http_ws_callbacks *callbacks;
     void *ctx;
     uint32_t code; /* what the other end gave */
-    atomic_int dropped;
     int closing; /* [loop] */
     int64_t closing_since_us; /* [loop] since closing is wanted; 0: it is not */
     int64_t spoke_us;
@@ -54,6 +51,10 @@ struct fl_http_ws {
     ws_batch *batch; /* [loop] these, or */
     flamenco_buf *joined; /* [loop] these */
 
+    /* What every message that is sent touches stands together, for the sake of the processor's cache. */
+    fl_loop *loop;
+    atomic_int closed; /* set by the loop, before on_close */
+    atomic_int dropped;
     fl_outq out; /* its lock is that of the members below, too */
     fl_msg wake;
     int posted; /* wake is on its way, with one reference */
