@@ -83,11 +83,14 @@ static void mark_dirty(fl_http_ws *ws)
     fl_link_add(&ws->loop->dirty, &ws->dirty);
 }
 
+/* Breaks the connection. h2o reads the end, and calls; but behind a close frame from the client it does not read any more, and
+ * finds the end by writing: flush_one lets it. */
 static void drop(fl_http_ws *ws)
 {
     atomic_store(&ws->dropped, 1);
     if (ws->conn != NULL)
         fl_conn_shutdown(ws->conn);
+    mark_dirty(ws);
 }
 
 static void release(ws_batch *batch)
@@ -370,9 +373,11 @@ static void flush_one(fl_http_ws *ws)
     const fl_http_config *config = &ws->loop->http->config;
     ws_wish wish = read_wish(ws);
     h2o_socket_t *sock = ws->h2o->sock;
-    if (atomic_load(&ws->dropped))
+    if (atomic_load(&ws->dropped)) {
+        if (sock != NULL && !h2o_socket_is_writing(sock))
+            h2o_websocket_proceed(ws->h2o);
         return;
-    /* Dropping closes the socket from the other side of the kernel: h2o reads the end, and calls. */
+    }
     if (wish.overrun || (sock != NULL && h2o_socket_is_writing(sock) &&
                          (wish.count > config->ws_max_queued || wish.bytes > config->ws_max_queued_bytes))) {
         cut_slow(ws);

@@ -389,6 +389,27 @@ static void a_client_that_never_reads_is_dropped_at_the_bound(void **state)
     assert_int_equal(harness_stat(&h, STAT(cut)), 1);
 }
 
+/* Its close frame comes while something is written to it: h2o reads on only when that is done. */
+static void a_client_that_leaves_while_it_is_dropped_is_gone(void **state)
+{
+    (void)state;
+    start();
+    for (int i = 0; i < 300; ++i) {
+        client one;
+        open_ws(&one, NULL);
+        assert_int_equal(send_text(&one, "echo this"), 0);
+        if (i % 2 == 0)
+            assert_int_equal(send_text(&one, "and that"), 0);
+        assert_int_equal(send_frame(&one, 0x81, "drop me", 7), 0);
+        assert_int_equal(send_frame(&one, 0x88, "\x03\xe8", 2), 0);
+        while (need(&one, one.len + 1) == 0)
+            ;
+        client_close(&one);
+    }
+    assert_true(harness_wait_stat(&h, STAT(connections), 1));
+    assert_true(harness_wait_stat(&h, STAT(websockets), 1));
+}
+
 static void a_silent_client_is_dropped_even_if_it_pings(void **state)
 {
     (void)state;
@@ -486,6 +507,7 @@ int main(void)
         T(many_who_are_told_the_same_get_all_of_it_in_order),
         T(what_waits_is_sent_before_the_close_frame),
         T(a_client_that_never_reads_is_dropped_at_the_bound),
+        T(a_client_that_leaves_while_it_is_dropped_is_gone),
         T(a_silent_client_is_dropped_even_if_it_pings),
         T(a_broken_handshake_stays_a_request),
         cmocka_unit_test_setup(stopping_closes_with_1001, setup),
