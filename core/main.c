@@ -129,9 +129,22 @@ static int32_t load_configuration(program *p)
     return rc != FLAMENCO_OK ? rc : opened;
 }
 
+/* On a first run nothing is to touch the storage of a configuration that is about to be written anew (contract: shaman 1). What
+ * only looks at the configuration sees the plugin all the same. */
+static void leave_shaman_out(program *p)
+{
+    if (p->options.list_plugins || p->options.check_config)
+        return;
+    const fl_config_snapshot *current = fl_config_current(p->run.f.config);
+    if (current->first_run)
+        fl_manager_yaml_disable(p->run.yaml, "shaman");
+    fl_config_unref(current);
+}
+
 static int32_t load_plugins(program *p)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
+    leave_shaman_out(p);
     fl_loader_places where = { &p->places, p->run.f.config, flamenco_text(p->places.cwd) };
     int32_t rc = fl_run_prepare(&p->run, &err);
     if (rc != FLAMENCO_OK) {

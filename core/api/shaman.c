@@ -10,18 +10,12 @@
 #include "core/api/shaman_stream.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
-#include "core/config/current.h"
 
 #define SHOWN_GARBAGE_MAX 10000u
 
 int fl_shaman_is_active(const struct flamenco *f)
 {
-    if (f->shaman.table == NULL || !flamenco_shaman_is_active(&f->shaman))
-        return 0;
-    const fl_config_snapshot *config = fl_config_current(f->config);
-    int first_run = config->first_run != 0;
-    fl_config_unref(config);
-    return !first_run;
+    return f->shaman.table != NULL && flamenco_shaman_is_active(&f->shaman);
 }
 
 /* Answers 503 when Shaman is not active. */

@@ -159,9 +159,11 @@ static void manager_yaml_plugins_are_read(void **state)
               "    - {file: events-webhook, settings: {url: \"https://chat.example/hook\"}}\n"
               "    - {file: /x/other.so}\n"
               "  http_routes: {file: webapp}\n"
-              "  job_deleter: {use: persist}\n");
+              "  job_deleter: {use: persist}\n"
+              "  sleep_scheduler: false\n"
+              "  farm_status: true\n");
     assert_int_equal(p.rc, FLAMENCO_OK);
-    assert_int_equal(p.yaml->n_plugins, 13);
+    assert_int_equal(p.yaml->n_plugins, 15);
     const fl_plugin_entry *e = find_entry(p.yaml, "persist");
     assert_string_equal(e->file, "persist-postgres");
     assert_text("conninfo", fl_yaml_get(e->settings, "conninfo")->text, "host=db");
@@ -171,6 +173,10 @@ static void manager_yaml_plugins_are_read(void **state)
     assert_string_equal(find_entry(p.yaml, "job_compiler")->file, "compiler-js");
     assert_string_equal(find_entry(p.yaml, "clock")->file, "clock-system");
     assert_int_equal(find_entry(p.yaml, "shaman")->enabled, 0);
+    assert_false(fl_manager_yaml_has(p.yaml, "sleep_scheduler"));
+    assert_true(fl_manager_yaml_has(p.yaml, "farm_status"));
+    fl_manager_yaml_disable(p.yaml, "farm_status");
+    assert_false(fl_manager_yaml_has(p.yaml, "farm_status"));
     assert_string_equal(find_entry(p.yaml, "mqtt")->file, "events-mqtt");
     assert_non_null(find_entry(p.yaml, "events-webhook"));
     assert_non_null(find_entry(p.yaml, "other"));
