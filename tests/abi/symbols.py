@@ -14,6 +14,7 @@ SANITIZERS = re.compile(r"lib(asan|ubsan|tsan|lsan)\.so")
 OWN = {
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
+    "events-mqtt": {"libmosquitto.so.1", "libssl.so.3", "libcrypto.so.3"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
     "persist-sqlite": {"libsqlite3.so.0"},
     "compiler-js": {"libcrypto.so.3"},
