@@ -5,7 +5,7 @@ import pytest
 from harness.check import assert_empty, assert_error
 from harness.images import plain
 
-OPTIONAL = {"broadcaster": "event-recorder", "discovery": None, "event_forwarder": None, "http_routes": None,
+OPTIONAL = {"broadcaster": "event-recorder", "discovery": None, "event_forwarder": "events-mqtt", "http_routes": None,
             "farm_status": "farm-status", "last_rendered": "last-rendered", "sleep_scheduler": "sleep-scheduler"}
 
 
@@ -13,7 +13,8 @@ def off(member, how):
     """What manager.yaml says of a member that is not to be there."""
     if how == "absent" or OPTIONAL[member] is None:
         return None
-    return {"file": OPTIONAL[member], "enabled": False}
+    entry = {"file": OPTIONAL[member], "enabled": False}
+    return [entry] if member in ("event_forwarder", "discovery", "http_routes") else entry
 
 
 @pytest.fixture(params=["absent", "disabled"])
