@@ -63,7 +63,8 @@ static int is_host(flamenco_str host, int bracketed)
     return host.len > 0 && host.len < sizeof(((mqtt_broker *)NULL)->host);
 }
 
-static int is_port(flamenco_str port)
+/* The port as a number, 0 when it is none. */
+static unsigned port_number(flamenco_str port)
 {
     unsigned value = 0;
     if (port.len == 0 || port.len > 5)
@@ -73,13 +74,14 @@ static int is_port(flamenco_str port)
             return 0;
         value = value * 10 + (unsigned)(port.ptr[i] - '0');
     }
-    return value > 0 && value <= 65535;
+    return value <= 65535 ? value : 0;
 }
 
 static const char *read_authority(flamenco_str text, mqtt_broker *out)
 {
     static const char no_port[] = "a port must be given, as in \"mqtt://broker:1883\"";
-    flamenco_str host = text, port;
+    flamenco_str host, port;
+    unsigned number;
     int bracketed = text.len > 0 && text.ptr[0] == '[';
     if (bracketed) {
         host = (flamenco_str){ text.ptr + 1, text.len - 1 };
@@ -102,12 +104,14 @@ static const char *read_authority(flamenco_str text, mqtt_broker *out)
         return "its host is no host name and no address (an IPv6 address stands in brackets)";
     if (port.len == 0)
         return no_port;
-    if (!is_port(port))
+    number = port_number(port);
+    if (number == 0)
         return "its port is no number from 1 to 65535";
     memcpy(out->host, host.ptr, (size_t)host.len);
     out->host[host.len] = '\0';
     memcpy(out->port, port.ptr, (size_t)port.len);
     out->port[port.len] = '\0';
+    out->port_number = (int)number;
     return NULL;
 }
 

@@ -10,6 +10,7 @@
 typedef struct mqtt_broker {
     char host[256]; /* a name or an address, an IPv6 one without brackets */
     char port[6];
+    int port_number;
     int tls;
 } mqtt_broker;
 

@@ -10,7 +10,6 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -28,15 +27,13 @@ int64_t fl_mqtt_now_us(void)
     return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
 }
 
-__attribute__((format(printf, 2, 3))) static void break_off(mqtt_session *session, const char *fmt, ...)
+/* Notes the end of the connection. The first reason is the cause of the others. */
+static void break_off(mqtt_session *session, const char *what, const char *why)
 {
-    va_list args;
     if (session->broken)
-        return; /* the first reason is the cause of the others */
+        return;
     session->broken = 1;
-    va_start(args, fmt);
-    (void)vsnprintf(session->why, sizeof(session->why), fmt, args);
-    va_end(args);
+    (void)snprintf(session->why, sizeof(session->why), "%s%s", what, why);
 }
 
 /* What a result of libmosquitto means; errno is that of the call. Without the full stop that its texts end in. */
@@ -54,11 +51,11 @@ static void break_by_result(mqtt_session *session, int rc)
 {
     char text[120];
     if (session->tls.why[0] != '\0')
-        break_off(session, "%s", session->tls.why);
+        break_off(session, "", session->tls.why);
     else if (!session->connected && session->settings->broker.tls && rc != MOSQ_ERR_ERRNO)
-        break_off(session, "the TLS connection did not come about: %s", error_text(rc, text, sizeof(text)));
+        break_off(session, "the TLS connection did not come about: ", error_text(rc, text, sizeof(text)));
     else
-        break_off(session, "%s", error_text(rc, text, sizeof(text)));
+        break_off(session, "", error_text(rc, text, sizeof(text)));
 }
 
 /* ---- What libmosquitto tells ------------------------------------------------------------------------------------------ */
@@ -70,7 +67,7 @@ static void on_connect(struct mosquitto *mosq, void *ctx, int reason, int flags,
     (void)mosq;
     (void)flags;
     if (reason != 0) {
-        break_off(session, "the broker refuses the connection: %s", mosquitto_reason_string(reason));
+        break_off(session, "the broker refuses the connection: ", mosquitto_reason_string(reason));
         return;
     }
     (void)mosquitto_property_read_int16(props, MQTT_PROP_SERVER_KEEP_ALIVE, &seconds, false);
@@ -85,7 +82,7 @@ static void on_disconnect(struct mosquitto *mosq, void *ctx, int reason, const m
     (void)mosq;
     (void)props;
     if (reason >= 128)
-        break_off(session, "the broker ends the connection: %s", mosquitto_reason_string(reason));
+        break_off(session, "the broker ends the connection: ", mosquitto_reason_string(reason));
     else
         break_by_result(session, reason != 0 ? reason : MOSQ_ERR_CONN_LOST);
 }
@@ -181,7 +178,7 @@ int32_t fl_mqtt_session_open(mqtt_session *session, const flamenco_host *host, c
     int rc = prepare(session);
     errno = 0;
     if (rc == MOSQ_ERR_SUCCESS)
-        rc = mosquitto_connect_async(session->mosq, address, atoi(settings->broker.port), KEEP_ALIVE_S);
+        rc = mosquitto_connect_async(session->mosq, address, settings->broker.port_number, KEEP_ALIVE_S);
     if (rc > MOSQ_ERR_SUCCESS)
         return flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "%s", error_text(rc, text, sizeof(text)));
     int fd = mosquitto_socket(session->mosq);
@@ -205,7 +202,7 @@ static void look_at_socket(mqtt_session *session)
     int error = 0, fd = mosquitto_socket(session->mosq);
     socklen_t len = sizeof(error);
     if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
-        break_off(session, "%s", strerror_r(error, text, sizeof(text)));
+        break_off(session, "", strerror_r(error, text, sizeof(text)));
 }
 
 void fl_mqtt_session_step(mqtt_session *session, short revents)
@@ -223,7 +220,7 @@ void fl_mqtt_session_step(mqtt_session *session, short revents)
     if (rc != MOSQ_ERR_SUCCESS)
         break_by_result(session, rc);
     if (session->count > 0 && fl_mqtt_now_us() - session->heard_us > SILENCE_MAX_US)
-        break_off(session, "the broker confirms nothing");
+        break_off(session, "the broker confirms nothing", "");
 }
 
 /* Whether the fault lies in the event, so that no other connection would take it, either. */
@@ -244,7 +241,7 @@ static int send_one(mqtt_session *session, mqtt_item *item)
         rc = mosquitto_publish_v5(session->mosq, &mid, session->topic, (int)item->payload.len, item->payload.ptr, QOS,
                                   false, NULL);
     if (rc != MOSQ_ERR_SUCCESS && !is_unwanted(rc)) {
-        break_off(session, "%s", error_text(rc, text, sizeof(text)));
+        break_off(session, "", error_text(rc, text, sizeof(text)));
         return 0;
     }
     if (rc != MOSQ_ERR_SUCCESS) {

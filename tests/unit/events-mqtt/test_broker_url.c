@@ -8,6 +8,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "broker_url.h"
 
 static void urls_that_are_understood(void **state)
@@ -43,6 +45,7 @@ static void urls_that_are_understood(void **state)
             fail_msg("%s: %s", cases[i].url, wrong);
         assert_string_equal(broker.host, cases[i].host);
         assert_string_equal(broker.port, cases[i].port);
+        assert_int_equal(broker.port_number, strtol(cases[i].port, NULL, 10));
         assert_int_equal(broker.tls, cases[i].tls);
     }
 }
