@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -43,6 +45,29 @@ typedef struct world {
     void *self;
     const flamenco_event_forwarder *table;
 } world;
+
+/* ---- A look-up that hangs ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int hangs; /* 1: the next look-up does not come back; 2: it is under way */
+} lookup = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+
+/* Takes the place of the C library's. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    void *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
+    memcpy(&real, &symbol, sizeof(real));
+    pthread_mutex_lock(&lookup.lock);
+    lookup.hangs += lookup.hangs == 1;
+    pthread_cond_broadcast(&lookup.changed);
+    while (lookup.hangs != 0)
+        pthread_cond_wait(&lookup.changed, &lookup.lock);
+    pthread_mutex_unlock(&lookup.lock);
+    return real(name, service, hints, out);
+}
 
 /* ---- The broker ---- */
 
@@ -419,6 +444,30 @@ static void memory_may_be_exhausted_at_start(void **state)
     }
 }
 
+/* The last one: the thread stays where it is until the process ends, as it would in the manager. */
+static void a_look_up_that_hangs_is_given_up(void **state)
+{
+    static world *left; /* for the leak checker: it is in use */
+    const flamenco_plugin *plugin = flamenco_plugin_query();
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    (void)state;
+    world *w = left = begin("20", 0);
+    lookup.hangs = 1;
+    start(w);
+    pthread_mutex_lock(&lookup.lock);
+    while (lookup.hangs != 2)
+        pthread_cond_wait(&lookup.changed, &lookup.lock);
+    pthread_mutex_unlock(&lookup.lock);
+    publish_range(w, 0, 10);
+    assert_int_equal(w->table->flush(w->self, in_us(1000), &err), FLAMENCO_E_DEADLINE);
+    assert_int_equal(plugin->health(w->self, &err), FLAMENCO_E_UNAVAILABLE);
+    assert_int_equal(plugin->stop(w->self, in_us(1000), &err), FLAMENCO_E_DEADLINE);
+    assert_non_null(strstr(err.text, "the look-up of 127.0.0.1 hangs"));
+    plugin->destroy(w->self);
+    assert_true(w->host.allocations > 0);
+    assert_ptr_equal(left, w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +480,7 @@ int main(void)
         cmocka_unit_test(off_it_does_nothing),
         cmocka_unit_test(wrong_settings_are_told_once),
         cmocka_unit_test(memory_may_be_exhausted_at_start),
+        cmocka_unit_test(a_look_up_that_hangs_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
