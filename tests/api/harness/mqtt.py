@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .check import wait_until
 from .manager import free_port, scale
+from .triggers import Receiver
 
 try:
     import paho.mqtt.client as paho
@@ -135,13 +136,34 @@ class MqttReceiver:
             except (AssertionError, queue.Empty):
                 raise AssertionError(f"the message did not come; these did: {self._kept[-20:]}") from None
 
-    def forget(self):
-        self.events()
-        self._kept.clear()
+    def next(self, timeout=20):
+        """The next one that comes in."""
+        return self._take(timeout * scale())
 
     def stop(self):
         self._client.disconnect()
         self._client.loop_stop()
+
+
+class EventReceiver(Receiver):
+    """MQTT as one of those who are told of every trigger."""
+    name = "MQTT"
+    deaf_to = ("/tasklog/",)
+    outlives = True
+
+    def __init__(self, broker):
+        self._broker, self._receiver = broker, None
+
+    def start(self, topics):
+        if self._receiver is None:
+            self._receiver = MqttReceiver(self._broker.port).start()
+
+    def read(self):
+        event = self._receiver.next()
+        return event["topic"], None, event["payload"]
+
+    def close(self):
+        self._receiver.stop()
 
 
 def tls_files(directory):
