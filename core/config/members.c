@@ -14,7 +14,7 @@ const fl_member fl_members[] = {
       "Makes tasks of a submitted job." },
     { "broadcaster", "flamenco.broadcaster/1", 0, "broadcaster-socketio",
       "Tells open web pages what happens." },
-    { "event_forwarder", "flamenco.event_forwarder/1", FL_MEMBER_ANY, NULL,
+    { "event_forwarder", "flamenco.event_forwarder/1", FL_MEMBER_ANY, "events-mqtt",
       "Passes events on to other systems." },
     { "clock", "flamenco.clock/1", FL_MEMBER_MANDATORY, "clock-system",
       "What time it is." },

@@ -34,8 +34,8 @@ def main():
             print("#", line)
 
     with tempfile.TemporaryDirectory() as work:
-        entry = f"  event_forwarder: [{{name: old, file: '{plugin}', settings: {{greeting: hello}}}}]"
-        text = re.sub(r"^plugins:$", f"plugins:\n{entry}", pathlib.Path(shipped).read_text(), count=1, flags=re.MULTILINE)
+        entry = f"    - {{name: old, file: '{plugin}', settings: {{greeting: hello}}}}"
+        text = re.sub(r"^  event_forwarder:$", rf"\g<0>\n{entry}", pathlib.Path(shipped).read_text(), count=1, flags=re.MULTILINE)
         pathlib.Path(work, "manager.yaml").write_text(text)
         pathlib.Path(work, "flamenco-manager.yaml").write_text(
             f"_meta: {{version: 3}}\nlisten: 127.0.0.1:{free_port()}\nlocal_manager_storage_path: {work}/storage\n")

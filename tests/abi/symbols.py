@@ -15,6 +15,7 @@ OWN = {
     "broadcaster-socketio": {"libjansson.so.4"},
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
+    "events-mqtt": {"libmosquitto.so.1", "libssl.so.3", "libcrypto.so.3"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
     "persist-sqlite": {"libsqlite3.so.0"},
     "shaman": {"libcrypto.so.3"},

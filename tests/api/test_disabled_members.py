@@ -5,7 +5,8 @@ import pytest
 from harness.check import assert_empty, assert_error
 from harness.images import plain
 
-OPTIONAL = {"shaman": "shaman", "broadcaster": "event-recorder", "discovery": None, "event_forwarder": None, "http_routes": None,
+OPTIONAL = {"shaman": "shaman", "broadcaster": "event-recorder", "discovery": None, "event_forwarder": "events-mqtt",
+            "http_routes": None,
             "farm_status": "farm-status", "last_rendered": "last-rendered", "sleep_scheduler": "sleep-scheduler"}
 
 
@@ -15,7 +16,8 @@ def off(member, how):
         return None
     if how == "false":
         return False
-    return {"file": OPTIONAL[member], "enabled": False}
+    entry = {"file": OPTIONAL[member], "enabled": False}
+    return [entry] if member in ("event_forwarder", "discovery", "http_routes") else entry
 
 
 @pytest.fixture(params=["absent", "disabled", "false"])
