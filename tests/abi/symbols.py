@@ -18,6 +18,7 @@ OWN = {
     "persist-sqlite": {"libsqlite3.so.0"},
     "compiler-js": {"libcrypto.so.3"},
     "webapp": {"libz.so.1"},
+    "events-webhook": {"libcurl.so.4", "libcrypto.so.3"},
 }
 
 
