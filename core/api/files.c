@@ -60,7 +60,10 @@ static int32_t answer_file(fl_http_request *http, flamenco_str path, int fd, con
 /* Plugins keep what is nobody else's business in directories whose names begin with a dot. */
 static int is_hidden(flamenco_str path)
 {
-    return path.len > 0 && (path.ptr[0] == '.' || memmem(path.ptr, (size_t)path.len, "/.", 2) != NULL);
+    for (uint64_t i = 0; i < path.len; ++i)
+        if (path.ptr[i] == '.' && (i == 0 || path.ptr[i - 1] == '/'))
+            return 1;
+    return 0;
 }
 
 int32_t fl_files_serve(fl_cx *cx, fl_http_request *http, flamenco_str path, fl_reply *reply)

@@ -53,7 +53,12 @@ static uint8_t count_bits(const fl_ssdp_ip *mask)
 
 static int compare_addresses(const void *left, const void *right)
 {
-    return memcmp(left, right, sizeof(fl_ssdp_address));
+    const fl_ssdp_address *a = left, *b = right;
+    if (a->index != b->index)
+        return a->index < b->index ? -1 : 1;
+    if (a->ip.family != b->ip.family)
+        return a->ip.family < b->ip.family ? -1 : 1;
+    return memcmp(a->ip.bytes, b->ip.bytes, sizeof(a->ip.bytes));
 }
 
 int fl_ssdp_host_read(fl_ssdp_host *host)
@@ -78,6 +83,15 @@ int fl_ssdp_host_read(fl_ssdp_host *host)
     /* Two looks at the same interfaces are equal. */
     qsort(host->addresses, host->n, sizeof(host->addresses[0]), compare_addresses);
     return 0;
+}
+
+int fl_ssdp_host_is_same(const fl_ssdp_host *a, const fl_ssdp_host *b)
+{
+    size_t i = 0;
+    while (i < a->n && i < b->n && a->addresses[i].index == b->addresses[i].index &&
+           a->addresses[i].prefix == b->addresses[i].prefix && is_equal(&a->addresses[i].ip, &b->addresses[i].ip))
+        ++i;
+    return i == a->n && i == b->n;
 }
 
 int32_t fl_ssdp_url_read(flamenco_str text, fl_ssdp_url *out, flamenco_error *err)

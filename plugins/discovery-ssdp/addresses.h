@@ -30,7 +30,7 @@ typedef struct fl_ssdp_address {
     uint8_t is_point_to_point;
 } fl_ssdp_address;
 
-/* Everything that is up. Zeroed before it is filled, so that memcmp compares. */
+/* Everything that is up, sorted. */
 typedef struct fl_ssdp_host {
     fl_ssdp_address addresses[FL_SSDP_ADDRESSES_MAX];
     size_t n;
@@ -44,6 +44,9 @@ typedef struct fl_ssdp_url {
 
 /* Looks at the interfaces. Returns 0, or an errno. */
 int fl_ssdp_host_read(fl_ssdp_host *host);
+
+/* Whether two looks saw the same. */
+int fl_ssdp_host_is_same(const fl_ssdp_host *a, const fl_ssdp_host *b);
 
 /* Takes "http://10.0.0.5:8080/" apart. INVALID: it could not stand in a header, or is too long. */
 int32_t fl_ssdp_url_read(flamenco_str text, fl_ssdp_url *out, flamenco_error *err);

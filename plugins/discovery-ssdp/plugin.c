@@ -96,7 +96,7 @@ static void look_at_interfaces(discovery *d, int urls_changed)
                      strerror_r(why, reason, sizeof(reason)));
         return;
     }
-    if (!urls_changed && memcmp(&before, &d->interfaces, sizeof(before)) == 0)
+    if (!urls_changed && fl_ssdp_host_is_same(&before, &d->interfaces))
         return;
     size_t failed = fl_ssdp_sockets_join(&d->sockets, &d->interfaces, &why);
     if (failed > 0)

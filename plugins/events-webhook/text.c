@@ -60,13 +60,6 @@ size_t fl_webhook_body_size(const flamenco_event *event)
     return 256 + 6 * (size_t)(event->topic.len + event->name.len) + (size_t)event->payload.len;
 }
 
-static char *add(char *out, const char *text)
-{
-    size_t len = strlen(text);
-    memcpy(out, text, len);
-    return out + len;
-}
-
 /* As a JSON text. */
 static char *add_quoted(char *out, flamenco_str text)
 {
@@ -75,7 +68,7 @@ static char *add_quoted(char *out, flamenco_str text)
     for (uint64_t i = 0; i < text.len; ++i) {
         unsigned char c = (unsigned char)text.ptr[i];
         if (c < 0x20) {
-            out = add(out, "\\u00");
+            out = stpcpy(out, "\\u00");
             *out++ = digits[c >> 4];
             *out++ = digits[c & 15];
             continue;
@@ -101,20 +94,20 @@ static char *add_time(char *out, int64_t now_us)
     if (gmtime_r(&seconds, &tm) != NULL)
         snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
                  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, micros);
-    return add(out, text);
+    return stpcpy(out, text);
 }
 
 size_t fl_webhook_body(char *out, const flamenco_event *event, const char *id, int64_t now_us)
 {
-    char *at = add(add(out, "{\"id\":\""), id);
-    at = add_time(add(at, "\",\"time\":\""), now_us);
-    at = add(add(at, "\",\"kind\":\""), fl_webhook_kind(event->kind));
-    at = add_quoted(add(at, "\",\"topic\":"), event->topic);
-    at = add_quoted(add(at, ",\"name\":"), event->name);
-    at = add(at, ",\"payload\":");
+    char *at = stpcpy(stpcpy(out, "{\"id\":\""), id);
+    at = add_time(stpcpy(at, "\",\"time\":\""), now_us);
+    at = stpcpy(stpcpy(at, "\",\"kind\":\""), fl_webhook_kind(event->kind));
+    at = add_quoted(stpcpy(at, "\",\"topic\":"), event->topic);
+    at = add_quoted(stpcpy(at, ",\"name\":"), event->name);
+    at = stpcpy(at, ",\"payload\":");
     if (event->payload.len > 0)
         memcpy(at, event->payload.ptr, (size_t)event->payload.len);
-    at = add(at + event->payload.len, "}");
+    at = stpcpy(at + event->payload.len, "}");
     return (size_t)(at - out);
 }
 
@@ -135,7 +128,7 @@ int fl_webhook_sign(flamenco_str secret, const char *timestamp, flamenco_str bod
     EVP_PKEY_free(key);
     if (!ok || size != 32)
         return 0;
-    char *at = add(out, "sha256=");
+    char *at = stpcpy(out, "sha256=");
     for (size_t i = 0; i < size; ++i)
         at += snprintf(at, 3, "%02x", mac[i]);
     return 1;

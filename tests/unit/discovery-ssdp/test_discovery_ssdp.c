@@ -386,7 +386,9 @@ static void this_host_can_be_looked_at(void **state)
     (void)state;
     assert_int_equal(fl_ssdp_host_read(&first), 0);
     assert_int_equal(fl_ssdp_host_read(&second), 0);
-    assert_memory_equal(&first, &second, sizeof(first));
+    assert_true(fl_ssdp_host_is_same(&first, &second));
+    second.addresses[second.n++] = (fl_ssdp_address){ .ip = ip("10.9.9.9"), .index = 99 };
+    assert_false(fl_ssdp_host_is_same(&first, &second));
 }
 
 /* ---- Limit ------------------------------------------------------------------------------------------------------------- */
