@@ -168,6 +168,19 @@ def test_nothing_is_lost_when_the_manager_is_killed_in_the_middle(receiver, hook
     assert tags_of(receiver.events()) == names
 
 
+def test_a_restart_in_place_goes_on_where_it_was(receiver, hooked):
+    receiver.answer = 500
+    farm = hooked(receiver.start(["/workertags"]).config())
+    tag(farm, "before")
+    receiver.wait_requests(1)
+    farm.manager.restart_in_place()
+    tag(farm, "after")
+    receiver.answer = 200
+    receiver.wait(is_tag("after"))
+    assert tags_of(receiver.events()) == ["before", "after"]
+    assert len({r.event["id"] for r, _ in receiver.requests}) == 2
+
+
 def test_a_receiver_that_is_away_gets_everything_when_it_comes_back(receiver, hooked):
     receiver.start(["/workertags"])
     farm = hooked(receiver.config())
