@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/announcer.h"
 #include "core/api/credentials.h"
 #include "core/api/dispatch.h"
 #include "core/api/event_stream.h"
@@ -255,11 +256,9 @@ static int32_t listen_http(fl_run *run, const fl_inherited *inherited, flamenco_
         fl_info("manager", "- %.*s", FL_STR_ARGS(urls[i]));
     if (first_run && n > 0 && inherited->n_listen == 0)
         run->first_run = fl_first_run_begin(f, urls[0]);
-    for (size_t i = 0; i < f->n_discoveries; ++i) {
-        flamenco_error why = FLAMENCO_ERROR_INIT;
-        if (flamenco_discovery_announce(&f->discoveries[i], urls, n, &why) != FLAMENCO_OK)
-            fl_warn("discovery", "the manager cannot be announced: %s", why.text);
-    }
+    flamenco_str bound = fl_arena_copy(run->arena, fl_http_address(f->http, 0));
+    if (bound.ptr != NULL)
+        run->announcer = fl_announcer_start(f, bound, scheme);
     return FLAMENCO_OK;
 }
 
@@ -346,8 +345,7 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
     flamenco_error err = FLAMENCO_ERROR_INIT;
     size_t n = 0;
     __atomic_store_n(&f->ready, 0, __ATOMIC_RELEASE);
-    for (size_t i = 0; i < f->n_discoveries; ++i)
-        flamenco_discovery_withdraw(&f->discoveries[i]);
+    fl_announcer_withdraw(run->announcer);
     announce(f, "manager-shutdown");
     fl_parked_drain(f->parked);
     fl_budget_expire(f->reply_budget, 0, 1);
@@ -428,6 +426,7 @@ void fl_run_destroy(fl_run *run)
     fl_timers_destroy(f->timers, drop_timer);
     fl_periodic_destroy(run->periodic);
     fl_first_run_destroy(run->first_run);
+    fl_announcer_destroy(run->announcer);
     fl_executor_destroy(f->executor);
     fl_workpool_destroy(f->storage_pool);
     fl_workpool_destroy(f->workpool);

@@ -17,6 +17,7 @@ typedef struct fl_run {
     fl_manager_yaml *yaml;
     fl_periodic *periodic;
     struct fl_first_run *first_run; /* NULL unless this is one */
+    struct fl_announcer *announcer; /* NULL when nobody announces */
     fl_arena *arena; /* texts that last as long as the run */
 } fl_run;
 

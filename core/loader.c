@@ -308,10 +308,11 @@ static int32_t note_member(fl_instance *instance, const char *name)
     return FLAMENCO_OK;
 }
 
-/* Gives the instance to every member that it serves. A broadcaster's own pages come with it: without them nobody hears it. */
+/* Gives the instance to every member that it serves. The pages of a broadcaster and of a discovery come with it: without them
+ * nobody hears the one, and what the other announces points at them. */
 static int32_t set_members(fl_loader *loader, fl_instance *instance)
 {
-    int is_broadcaster = 0, has_routes = 0;
+    int brings_pages = 0, has_routes = 0;
     for (size_t i = 0; i < loader->yaml->n_plugins; ++i) {
         const fl_plugin_entry *entry = &loader->yaml->plugins[i];
         if (!entry->enabled || (entry != instance->entry && entry->used != instance->entry))
@@ -322,11 +323,12 @@ static int32_t set_members(fl_loader *loader, fl_instance *instance)
             rc = note_member(instance, entry->member->name);
         if (rc != FLAMENCO_OK)
             return rc;
-        is_broadcaster |= strcmp(entry->member->name, "broadcaster") == 0;
-        has_routes |= strcmp(entry->member->name, "http_routes") == 0;
+        const char *member = entry->member->name;
+        brings_pages |= strcmp(member, "broadcaster") == 0 || strcmp(member, "discovery") == 0;
+        has_routes |= strcmp(member, "http_routes") == 0;
     }
     const void *routes = fl_instance_table(instance, FLAMENCO_HTTP_ROUTES);
-    if (!is_broadcaster || has_routes || routes == NULL)
+    if (!brings_pages || has_routes || routes == NULL)
         return FLAMENCO_OK;
     int32_t rc = set_member(loader->f, "http_routes", instance, routes);
     return rc == FLAMENCO_OK ? note_member(instance, "http_routes") : rc;

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/announcer.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/child.h"
@@ -177,20 +178,26 @@ static void list_plugins(const fl_loader *loader)
 /* ---- One run ---------------------------------------------------------------------------------------------------------- */
 
 /* Waits until something ends the run. Returns FL_WANT_*; NOTHING for a signal that asks for a normal end. */
-static uint32_t wait_for_end(struct flamenco *f, const sigset_t *signals)
+static uint32_t wait_for_end(fl_run *run, const sigset_t *signals)
 {
+    struct flamenco *f = &run->f;
     int fd = signalfd(-1, signals, SFD_CLOEXEC);
     if (fd < 0) {
         fl_error("manager", "cannot receive signals: %s", strerror(errno));
         return FL_WANT_FAIL;
     }
-    struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = f->wake_fd, .events = POLLIN } };
+    struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+                            { .fd = f->wake_fd, .events = POLLIN },
+                            { .fd = fl_announcer_fd(run->announcer), .events = POLLIN } };
     uint32_t wanted = FL_WANT_NOTHING;
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+        if (poll(fds, 3, fl_announcer_wait_ms(run->announcer)) < 0) {
+            if (errno == EINTR)
+                continue;
             wanted = FL_WANT_FAIL;
             break;
         }
+        fl_announcer_run(run->announcer);
         wanted = __atomic_load_n(&f->wanted, __ATOMIC_ACQUIRE);
         if (wanted != FL_WANT_NOTHING)
             break;
@@ -348,10 +355,10 @@ static int run_manager(program *p, const sigset_t *signals)
         return 1;
     }
     fl_info("manager", "ready");
-    uint32_t wanted = wait_for_end(&run->f, signals);
+    uint32_t wanted = wait_for_end(run, signals);
     while (wanted == FL_WANT_RESTART && !may_restart(p)) {
         forget_restart(&run->f);
-        wanted = wait_for_end(&run->f, signals);
+        wanted = wait_for_end(run, signals);
     }
     restarting = wanted == FL_WANT_RESTART;
     size_t n = stop_watched(run, &restarting, fds);

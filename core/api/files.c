@@ -57,6 +57,15 @@ static int32_t answer_file(fl_http_request *http, flamenco_str path, int fd, con
     return rc;
 }
 
+/* Plugins keep what is nobody else's business in directories whose names begin with a dot. */
+static int is_hidden(flamenco_str path)
+{
+    for (uint64_t i = 0; i < path.len; ++i)
+        if (path.ptr[i] == '.' && (i == 0 || path.ptr[i - 1] == '/'))
+            return 1;
+    return 0;
+}
+
 int32_t fl_files_serve(fl_cx *cx, fl_http_request *http, flamenco_str path, fl_reply *reply)
 {
     flamenco_str plain = { NULL, 0 };
@@ -71,6 +80,8 @@ int32_t fl_files_serve(fl_cx *cx, fl_http_request *http, flamenco_str path, fl_r
         plain = fl_arena_printf(cx->arena, "%.*sindex.html", FL_STR_ARGS(plain));
         rc = plain.ptr != NULL ? rc : FLAMENCO_E_NOMEM;
     }
+    if (rc == FLAMENCO_OK && is_hidden(plain))
+        rc = FLAMENCO_E_NOT_FOUND;
     if (rc == FLAMENCO_OK && plain.len > 0)
         rc = flamenco_local_storage_open_file(&cx->f->local_storage, plain, &fd, &info, &err);
     if (plain.len == 0 || rc == FLAMENCO_E_NOT_FOUND || rc == FLAMENCO_E_INVALID)

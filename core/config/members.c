@@ -18,7 +18,7 @@ const fl_member fl_members[] = {
       "Passes events on to other systems." },
     { "clock", "flamenco.clock/1", FL_MEMBER_MANDATORY, "clock-system",
       "What time it is." },
-    { "discovery", "flamenco.discovery/1", FL_MEMBER_ANY, NULL,
+    { "discovery", "flamenco.discovery/1", FL_MEMBER_ANY, "discovery-ssdp",
       "Lets Workers find the manager in the network." },
     { "http_routes", "flamenco.http_routes/1", FL_MEMBER_ANY, "webapp",
       "Pages beside the API." },

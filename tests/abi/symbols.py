@@ -21,6 +21,7 @@ OWN = {
     "shaman": {"libcrypto.so.3"},
     "compiler-js": {"libcrypto.so.3"},
     "webapp": {"libz.so.1"},
+    "events-webhook": {"libcurl.so.4", "libcrypto.so.3"},
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from harness.check import assert_empty, assert_error
 from harness.images import plain
 
-OPTIONAL = {"shaman": "shaman", "broadcaster": "event-recorder", "discovery": None, "event_forwarder": "events-mqtt",
+OPTIONAL = {"shaman": "shaman", "broadcaster": "event-recorder", "discovery": "discovery-ssdp", "event_forwarder": "events-mqtt",
             "http_routes": None,
             "farm_status": "farm-status", "last_rendered": "last-rendered", "sleep_scheduler": "sleep-scheduler"}
 
