@@ -8,6 +8,6 @@
 
 /* The groups are constants of other files, so their addresses are known when this is linked, their contents are not. */
 const kit_group *const kit_groups[] = {
-    &persistence_session_checks, &persistence_jobs_checks,     &persistence_tasks_checks,
-    &persistence_workers_checks, &persistence_schedule_checks, NULL,
+    &persistence_session_checks,  &persistence_jobs_checks, &persistence_tasks_checks, &persistence_workers_checks,
+    &persistence_schedule_checks, &persistence_rows_checks, &persistence_life_checks,  NULL,
 };
