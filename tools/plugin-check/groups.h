@@ -7,7 +7,7 @@
 
 #include "kit.h"
 
-extern const kit_group descriptor_checks, lifecycle_checks, memory_checks, behaviour_checks;
+extern const kit_group descriptor_checks, lifecycle_checks;
 extern const kit_group persistence_session_checks, persistence_jobs_checks, persistence_tasks_checks,
     persistence_workers_checks, persistence_schedule_checks, persistence_rows_checks, persistence_life_checks;
 

@@ -26,6 +26,8 @@ kit_store *store_over(kit_instance *instance)
     s->db = kit_table_of(instance, FLAMENCO_PERSISTENCE);
     new_cx(s);
     EXPECT_CODE(s->db->open(s->self, FLAMENCO_SESSION_WRITER, &s->writer, &s->err), FLAMENCO_OK, &s->err);
+    EXPECT_CODE(s->db->last_batch(s->self, s->writer, &s->batch, &s->err), FLAMENCO_OK, &s->err);
+    s->uuids = s->batch * 10000;
     s->k->store = s;
     return s;
 }
@@ -52,6 +54,15 @@ void store_stop(kit_store *s)
     s->cx = NULL;
     kit_end(s->instance);
     s->self = NULL;
+}
+
+void store_close(kit_store *s)
+{
+    s->db->rollback(s->self, s->cx);
+    s->db->close(s->self, s->writer);
+    kit_cx_end(s->own_cx);
+    s->k->store = NULL;
+    free(s);
 }
 
 void store_restart(kit_store *s)

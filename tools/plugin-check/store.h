@@ -50,6 +50,8 @@ kit_store *store_start(kit *k);
 kit_store *store_beside(kit *k);
 /* Around a plugin that runs: opens the writer. */
 kit_store *store_over(kit_instance *instance);
+/* Closes the writer and forgets the store; the plugin runs on. */
+void store_close(kit_store *s);
 /* Closes the writer, stops the plugin; the store stands as it is. */
 void store_stop(kit_store *s);
 /* Starts it once more on the same configuration, and opens the writer. A start that gives BUSY is tried again for 10 s: the
