@@ -66,6 +66,32 @@ static int walk(kit_config *config, yaml_document_t *document, yaml_node_t *node
     return rc;
 }
 
+/* A misspelt key would silently test something else. */
+static int check_keys(yaml_document_t *document, const char *file, char *problem, size_t size)
+{
+    static const char *const known[] = { "settings", "plugins", "setup", "teardown" };
+    const yaml_node_t *root = yaml_document_get_root_node(document);
+    if (root == NULL)
+        return 0;
+    if (root->type != YAML_MAPPING_NODE) {
+        snprintf(problem, size, "%s: it is no mapping", file);
+        return -1;
+    }
+    for (const yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top; ++p) {
+        const yaml_node_t *key = yaml_document_get_node(document, p->key);
+        const char *text = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : "?";
+        size_t k = 0;
+        while (k < sizeof(known) / sizeof(known[0]) && strcmp(known[k], text) != 0)
+            ++k;
+        if (k == sizeof(known) / sizeof(known[0])) {
+            snprintf(problem, size, "%s:%zu: unknown key \"%s\"; known are settings, plugins, setup, teardown", file,
+                     key->start_mark.line + 1, text);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int read_document(kit_config *config, FILE *in, const char *file, char *problem, size_t size)
 {
     yaml_parser_t parser;
@@ -80,30 +106,16 @@ static int read_document(kit_config *config, FILE *in, const char *file, char *p
         snprintf(problem, size, "%s:%zu: %s", file, parser.problem_mark.line + 1,
                  parser.problem != NULL ? parser.problem : "not YAML");
     } else {
-        rc = walk(config, &document, yaml_document_get_root_node(&document), "");
-        if (rc != 0)
-            snprintf(problem, size, "memory is exhausted");
+        rc = check_keys(&document, file, problem, size);
+        if (rc == 0) {
+            rc = walk(config, &document, yaml_document_get_root_node(&document), "");
+            if (rc != 0)
+                snprintf(problem, size, "memory is exhausted");
+        }
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);
     return rc;
-}
-
-/* A misspelt key would silently test something else. */
-static int check_keys(const kit_config *config, const char *file, char *problem, size_t size)
-{
-    static const char *const known[] = { "settings", "plugins", "setup", "teardown" };
-    char key[128];
-    for (size_t i = 0; kit_config_key(config, "", i, key, sizeof(key)) != NULL; ++i) {
-        size_t k = 0;
-        while (k < sizeof(known) / sizeof(known[0]) && strcmp(known[k], key) != 0)
-            ++k;
-        if (k == sizeof(known) / sizeof(known[0])) {
-            snprintf(problem, size, "%s: unknown key \"%s\"; known are settings, plugins, setup, teardown", file, key);
-            return -1;
-        }
-    }
-    return 0;
 }
 
 kit_config *kit_config_read(const char *file, char *problem, size_t size)
@@ -123,8 +135,6 @@ kit_config *kit_config_read(const char *file, char *problem, size_t size)
         rc = read_document(config, in, file, problem, size);
         fclose(in);
     }
-    if (rc == 0)
-        rc = check_keys(config, file, problem, size);
     if (rc != 0) {
         kit_config_free(config);
         return NULL;

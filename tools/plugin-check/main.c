@@ -197,6 +197,8 @@ static int check_file(const kit_options *o, const kit_config *config)
         fprintf(stderr, "flamenco-plugin-check: memory is exhausted\n");
     else if (who.verdict == KIT_BLOCKED && strcmp(who.blocked_by, "symbols.resolved") == 0)
         fprintf(stderr, "flamenco-plugin-check: %s cannot be loaded: %s\n", o->file, who.reason);
+    else if (who.verdict == KIT_BLOCKED && strcmp(who.blocked_by, "configuration") == 0)
+        fprintf(stderr, "flamenco-plugin-check: %s: %s\n", o->config_file, who.reason);
     else if (who.verdict == KIT_OK && o->service != NULL && !serves(o, &identity))
         fprintf(stderr, "flamenco-plugin-check: %s does not provide %s but %s\n", o->file, o->service,
                 identity.services);

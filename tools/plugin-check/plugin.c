@@ -82,6 +82,20 @@ static void take_tables(kit_instance *i)
     }
 }
 
+/* The manager refuses settings that are not declared, and so does the kit. */
+static void check_settings(const kit_instance *i)
+{
+    char path[256], key[128];
+    snprintf(path, sizeof(path), "%ssettings", i->section);
+    for (size_t n = 0; kit_config_key(i->k->config, path, n, key, sizeof(key)) != NULL; ++n) {
+        const flamenco_setting *const *s = i->plugin.settings;
+        while (s != NULL && *s != NULL && ((*s)->key == NULL || strcmp((*s)->key, key) != 0))
+            ++s;
+        if (s == NULL || *s == NULL)
+            kit_blocked("configuration", "%s has no setting \"%s\"", i->plugin.id, key);
+    }
+}
+
 kit_instance *kit_open(kit *k, const char *path, const char *section)
 {
     const flamenco_plugin *(*query)(void) = NULL;
@@ -104,6 +118,7 @@ kit_instance *kit_open(kit *k, const char *path, const char *section)
     if (fault != NULL)
         kit_blocked("descriptor.complete", "%s", fault);
     memcpy(&i->plugin, i->found, i->found->struct_size < sizeof(i->plugin) ? i->found->struct_size : sizeof(i->plugin));
+    check_settings(i);
     take_tables(i);
     kit_host_init(i);
     kit_settings_init(i);
