@@ -113,13 +113,30 @@ static void fail_call(fl_call *call, int32_t code, const char *text)
 
 /* ---- Stages ------------------------------------------------------------------------------------------------------ */
 
+/* Where the call's work is done: what waits for the shared storage must not keep others waiting. */
+static struct fl_workpool *pool_of(const fl_call *call, const fl_step_ops *ops)
+{
+    if (call->f->storage_pool == NULL || ops != &work_ops)
+        return call->f->workpool;
+    switch (call->op->id) {
+    case API_OP_SHAMAN_CHECKOUT_REQUIREMENTS:
+    case API_OP_SHAMAN_CHECKOUT:
+    case API_OP_SHAMAN_GARBAGE:
+    case API_OP_SHAMAN_FILE_STORE_CHECK:
+    case API_OP_SHAMAN_FILE_STORE:
+        return call->f->storage_pool;
+    default:
+        return call->f->workpool;
+    }
+}
+
 static void submit(fl_call *call, const fl_step_ops *ops)
 {
     call->step.ops = ops;
     call->step.error = (flamenco_error)FLAMENCO_ERROR_INIT;
     call->step.order_key = ops == &work_ops && call->op->lane != 0 ? LANE_KEY + call->op->lane : 0;
     if (ops->kind == FLAMENCO_STEP_WORK)
-        fl_workpool_submit(call->f->workpool, &call->step);
+        fl_workpool_submit(pool_of(call, ops), &call->step);
     else
         fl_executor_submit(call->f->executor, &call->step);
 }

@@ -16,6 +16,7 @@ OWN = {
     "event-recorder": {"libjansson.so.4"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
     "persist-sqlite": {"libsqlite3.so.0"},
+    "shaman": {"libcrypto.so.3"},
     "compiler-js": {"libcrypto.so.3"},
     "webapp": {"libz.so.1"},
 }
