@@ -423,11 +423,11 @@ static void processes_end_in_stop(kit *k)
 
 // clang-format off
 static const kit_check checks[] = {
-    /* First: others are told by it when a process ends in the middle. */
-    { "behaviour.exit", NULL, process_goes_on,
-      "the plugin never ends the process", "plugins.md: Globals" },
     { "lifecycle.start", NULL, phases_succeed,
       "create, configure, start, stop and destroy succeed, in time", "plugin.h: flamenco_plugin" },
+    /* Early: others are told by it when a process ends in the middle. */
+    { "behaviour.exit", NULL, process_goes_on,
+      "the plugin never ends the process", "plugins.md: Globals" },
     { "lifecycle.destroy-null", NULL, destroy_accepts_null,
       "destroy accepts NULL", "plugin.h: destroy" },
     { "lifecycle.before-start", NULL, phases_before_start_leave_nothing,

@@ -58,7 +58,7 @@ static char *item(const kit_instance *i, const flamenco_setting *s, size_t index
     } else if (text != NULL) {
         copy = kit_config_expand(text, i->dir, i->k->run);
     } else if (index == 0 && (s->flags & FLAMENCO_SETTING_REQUIRED) != 0) {
-        kit_skip("the setting \"%s\" must be given, by --config", s->key);
+        kit_blocked("lifecycle.start", "the setting \"%s\" must be given, by --config", s->key);
     }
     if (copy != NULL && copy[0] != '/' && copy[0] != '\0' &&
         (s->type == FLAMENCO_SETTING_PATH || s->type == FLAMENCO_SETTING_PATH_LIST)) {
@@ -98,7 +98,7 @@ static int64_t read_units(const char *key, const char *text, const unit *units, 
         while (u < n && (strlen(units[u].name) != len || memcmp(units[u].name, end, len) != 0))
             ++u;
         if (end == p || u == n)
-            kit_skip("the setting \"%s\" cannot be read: \"%s\"", key, text);
+            kit_blocked("lifecycle.start", "the setting \"%s\" cannot be read: \"%s\"", key, text);
         sum += number * units[u].factor;
         p = end + len;
     }
