@@ -8,9 +8,17 @@
 
 /* The groups are constants of other files, so their addresses are known when this is linked, their contents are not. */
 const kit_group *const kit_groups[] = {
-    &descriptor_checks,           &lifecycle_checks,
-    &persistence_session_checks,  &persistence_jobs_checks,
-    &persistence_tasks_checks,    &persistence_workers_checks,
-    &persistence_schedule_checks, &persistence_rows_checks,
-    &persistence_life_checks,     NULL,
+    &descriptor_checks,
+    &lifecycle_checks,
+    &persistence_session_checks,
+    &persistence_jobs_checks,
+    &persistence_tasks_checks,
+    &persistence_workers_checks,
+    &persistence_schedule_checks,
+    &persistence_rows_checks,
+    &persistence_life_checks,
+    &files_checks,
+    &small_checks,
+    &farm_checks,
+    NULL,
 };

@@ -91,6 +91,7 @@ typedef struct kit_instance {
     const flamenco_plugin *found;
     flamenco_plugin plugin; /* the descriptor, copied to this host's size */
     char section[160]; /* where its settings stand in the configuration: "" or "plugins/SERVICE/" */
+    const char *own_key, *own_value; /* a setting that the kit gives where the configuration has none; NULL = none */
     const char *dir; /* what {dir} in its settings stands for */
     flamenco_config settings;
     void *self;

@@ -12,13 +12,20 @@
 /* The manager's own plugin for each service that others need. */
 static const struct {
     const char *service, *plugin;
+    const char *key, *value; /* of a setting without which its data would not be the check's own */
 } usual[] = {
-    { "flamenco.persistence/1", "persist-sqlite" },      { "flamenco.clock/1", "clock-system" },
-    { "flamenco.local_storage/1", "local-storage" },     { "flamenco.log_storage/1", "log-storage" },
-    { "flamenco.state_machine/1", "state-machine" },     { "flamenco.task_scheduler/1", "scheduler-priority" },
-    { "flamenco.job_compiler/1", "compiler-js" },        { "flamenco.last_rendered/1", "last-rendered" },
-    { "flamenco.sleep_scheduler/1", "sleep-scheduler" }, { "flamenco.farm_status/1", "farm-status" },
-    { "flamenco.job_deleter/1", "job-deleter" },         { "flamenco.shaman/1", "shaman" },
+    { "flamenco.persistence/1", "persist-sqlite" },
+    { "flamenco.clock/1", "clock-system" },
+    { "flamenco.local_storage/1", "local-storage", "path", "{dir}/storage" },
+    { "flamenco.log_storage/1", "log-storage" },
+    { "flamenco.state_machine/1", "state-machine" },
+    { "flamenco.task_scheduler/1", "scheduler-priority" },
+    { "flamenco.job_compiler/1", "compiler-js" },
+    { "flamenco.last_rendered/1", "last-rendered" },
+    { "flamenco.sleep_scheduler/1", "sleep-scheduler" },
+    { "flamenco.farm_status/1", "farm-status" },
+    { "flamenco.job_deleter/1", "job-deleter" },
+    { "flamenco.shaman/1", "shaman" },
 };
 
 static const fl_service *known_service(const char *id)
@@ -296,14 +303,18 @@ static void start_provider(kit_instance *for_whom, const char *service, int requ
     const char *name = kit_config_get(k->config, key, 0);
     if (name == NULL && !required)
         return;
-    for (size_t n = 0; name == NULL && n < sizeof(usual) / sizeof(usual[0]); ++n) {
-        if (strcmp(usual[n].service, service) == 0)
-            name = usual[n].plugin;
-    }
+    size_t u = 0;
+    while (u < sizeof(usual) / sizeof(usual[0]) && strcmp(usual[u].service, service) != 0)
+        ++u;
+    int is_usual = name == NULL && u < sizeof(usual) / sizeof(usual[0]);
+    if (is_usual)
+        name = usual[u].plugin;
     if (name == NULL || !find_plugin(k, name, path, sizeof(path)))
         kit_blocked("lifecycle.start", "it needs %s, and there is no plugin%s%s for that in %s (--plugin-path)",
                     service, name != NULL ? " " : "", name != NULL ? name : "", k->options->plugin_path);
     kit_instance *i = kit_open(k, path, section);
+    i->own_key = is_usual ? usual[u].key : NULL;
+    i->own_value = is_usual ? usual[u].value : NULL;
     kit_start_needs(i);
     int32_t rc = kit_try_start(i, &err);
     if (rc != FLAMENCO_OK)

@@ -23,7 +23,8 @@ static const char *given(const kit_instance *i, const char *key, size_t index)
 {
     char path[512];
     snprintf(path, sizeof(path), "%ssettings\x1f%s", i->section, key);
-    return kit_config_get(i->k->config, path, index);
+    const char *text = kit_config_get(i->k->config, path, index);
+    return text == NULL && index == 0 && i->own_key != NULL && strcmp(i->own_key, key) == 0 ? i->own_value : text;
 }
 
 static int is_type(const kit_instance *i, const flamenco_setting *s, uint64_t types)
