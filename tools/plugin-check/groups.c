@@ -20,5 +20,6 @@ const kit_group *const kit_groups[] = {
     &files_checks,
     &small_checks,
     &farm_checks,
+    &work_checks,
     NULL,
 };
