@@ -80,7 +80,7 @@ int32_t fl_sh_collector_start(shaman *s, flamenco_error *err)
                      "garbage is not collected periodically: shaman.garbageCollect.period is not above zero");
         return FLAMENCO_OK;
     }
-    if (pthread_create(&s->collector, NULL, collector_main, s) != 0)
+    if (fl_sh_thread(&s->collector, collector_main, s) != FLAMENCO_OK)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "cannot start a thread");
     s->collector_runs = 1;
     submit_next(s, FIRST_AFTER_US);

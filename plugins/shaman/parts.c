@@ -4,6 +4,7 @@
  */
 #include "shaman.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #define PER_THREAD 2000u
@@ -34,6 +35,16 @@ static uint32_t count_threads(uint64_t n)
     return threads;
 }
 
+int32_t fl_sh_thread(pthread_t *thread, void *(*run)(void *ctx), void *ctx)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, NULL, run, ctx);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? FLAMENCO_OK : FLAMENCO_E_NOMEM;
+}
+
 int32_t fl_sh_in_parts(uint64_t n, fl_sh_part run, void *ctx, flamenco_error *err)
 {
     part parts[THREADS_MAX] = { 0 };
@@ -44,7 +55,7 @@ int32_t fl_sh_in_parts(uint64_t n, fl_sh_part run, void *ctx, flamenco_error *er
             .run = run, .ctx = ctx, .from = n * i / count, .to = n * (i + 1) / count, .err = FLAMENCO_ERROR_INIT
         };
     for (; started < count; ++started)
-        if (pthread_create(&parts[started].thread, NULL, run_part, &parts[started]) != 0)
+        if (fl_sh_thread(&parts[started].thread, run_part, &parts[started]) != FLAMENCO_OK)
             break;
     run_part(&parts[0]);
     for (uint32_t i = started; i < count; ++i) /* that there was no thread for */

@@ -136,6 +136,8 @@ int fl_sh_is_stopping(const shaman *s);
 typedef int32_t (*fl_sh_part)(void *ctx, uint64_t from, uint64_t to, flamenco_error *err);
 /* Has n items worked on, many of them on several threads at a time. Returns 0, or the first part's error. */
 int32_t fl_sh_in_parts(uint64_t n, fl_sh_part run, void *ctx, flamenco_error *err);
+/* Starts a thread that blocks all signals: they are the manager's. 0 or NOMEM. */
+int32_t fl_sh_thread(pthread_t *thread, void *(*run)(void *ctx), void *ctx);
 
 /* ---- blobs.c ---- */
 
