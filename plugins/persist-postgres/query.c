@@ -58,7 +58,7 @@ fl_query fl_query_begin_text(flamenco_session *s, fl_kept *slot, const char *sql
     q.rows = q.n = 0;
     /* interrupt() ends a statement that runs; it may also have come between two of one method. */
     if (__atomic_load_n(&s->interrupted, __ATOMIC_ACQUIRE) != 0)
-        q.rc = fl_fail(s, FLAMENCO_E_CANCELLED, "the call was given up");
+        q.rc = fl_wire_give_up(s, FLAMENCO_E_CANCELLED);
     else if (slot->text == NULL)
         q.rc = keep_text(s, slot, sql);
     return q;
@@ -210,8 +210,9 @@ int32_t fl_query_step(fl_query *q)
         return q->rc;
     if (q->row < 0 && run(q) != FLAMENCO_OK)
         return q->rc;
-    if (q->row >= 0 && __atomic_load_n(&q->s->interrupted, __ATOMIC_ACQUIRE) != 0) {
-        q->rc = fl_fail(q->s, FLAMENCO_E_CANCELLED, "the call was given up");
+    int32_t why = q->row >= 0 ? fl_wire_look(q->s) : 0;
+    if (why != 0) {
+        q->rc = fl_wire_give_up(q->s, why);
         return q->rc;
     }
     return ++q->row < q->rows;
@@ -236,6 +237,8 @@ int32_t fl_query_run_count(fl_query *q, int64_t *changed_out)
     int32_t rc = run(q);
     if (rc == FLAMENCO_OK)
         *changed_out = strtoll(PQcmdTuples(q->res), NULL, 10);
+    if (rc == FLAMENCO_OK && *changed_out == 0)
+        q->s->changes -= q->st->changes; /* counted when it was sent */
     return fl_query_end(q, rc);
 }
 

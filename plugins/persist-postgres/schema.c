@@ -8,6 +8,9 @@
  * gaps from job.first_task on, so "tasks of a job" is a range of rows. Every number is a bigint, so that no parameter needs a
  * cast and no index is missed by one. Texts are compared byte by byte (COLLATE "C").
  *
+ * The indexes for the orders of job lists end without the key: at a handful of rows the planner takes any index that has a column
+ * for the best one, and keeps that plan when there are more.
+ *
  * Room is left in the pages of what changes often (fillfactor), so that a new version of a row stays on its page.
  */
 #include <stdlib.h>
@@ -46,12 +49,12 @@ static const char *const schema_1[] = {
     " tag " NUMBER ", hidden " NUMBER ", delete_requested BIGINT, updated BIGINT, steps_total " NUMBER ","
     " steps_done " NUMBER ", n0 " NUMBER ", n1 " NUMBER ", n2 " NUMBER ", n3 " NUMBER ", n4 " NUMBER ", n5 " NUMBER ","
     " n6 " NUMBER ", activity " TEXT_C ") WITH (fillfactor=30);"
-    "CREATE INDEX job_marked ON job_hot(delete_requested,id) WHERE delete_requested IS NOT NULL;"
-    "CREATE INDEX job_hidden ON job_hot(hidden,id) WHERE hidden=1;"
-    "CREATE INDEX job_updated ON job_hot(updated NULLS FIRST,id);"
-    "CREATE INDEX job_status ON job_hot(status NULLS FIRST,id);"
-    "CREATE INDEX job_prio ON job_hot(prio NULLS FIRST,id);"
-    "CREATE INDEX job_name ON job(name NULLS FIRST,id);"
+    "CREATE INDEX job_marked ON job_hot(delete_requested) WHERE delete_requested IS NOT NULL;"
+    "CREATE INDEX job_hidden ON job_hot(hidden) WHERE hidden=1;"
+    "CREATE INDEX job_updated ON job_hot(updated NULLS FIRST);"
+    "CREATE INDEX job_status ON job_hot(status NULLS FIRST);"
+    "CREATE INDEX job_prio ON job_hot(prio NULLS FIRST);"
+    "CREATE INDEX job_name ON job(name NULLS FIRST);"
     "CREATE TABLE job_count(status " NUMBER " PRIMARY KEY, n " NUMBER ") WITH (fillfactor=20);"
     "INSERT INTO job_count(status,n) SELECT g,0 FROM generate_series(0,9) g;"
     "CREATE TABLE last_rendered(id " NUMBER " PRIMARY KEY CHECK(id=1), job " NUMBER " REFERENCES job(id));",

@@ -192,7 +192,7 @@ static int32_t begin_reader(flamenco_session *s, flamenco_error *err)
 /* The writer's connection is made again by open() alone, which asks for the lease. */
 static int32_t begin_writer(flamenco_session *s)
 {
-    if (s->db == NULL || s->lost || !PQconsumeInput(s->db) || PQstatus(s->db) != CONNECTION_OK)
+    if (s->db == NULL || s->lost || !fl_wire_lives(s))
         return fl_wire_lost(s);
     return run_statement(s, FL_SQL_BEGIN_WRITE);
 }

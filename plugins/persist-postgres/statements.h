@@ -128,8 +128,9 @@
                          " WHERE t.worker=?1 AND t.status=2 AND h.status=1 AND h.hidden=0 ORDER BY t.id LIMIT 1")      \
     X(TASK_SHOWN_LAST, "SELECT " FL_TASK_COLUMNS " FROM worker v JOIN task t ON t.id=v.last_task" FL_TASK_JOINS        \
                        " WHERE v.id=?1 AND h.hidden=0")                                                                \
-    X(TASKS_TIMED_OUT, "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS                                          \
-                       " WHERE t.status=2 AND t.touched<=?1 AND h.hidden=0 ORDER BY t.id")                             \
+    /* The fence keeps the order from choosing the index; `worker` is the index's column. */                           \
+    X(TASKS_TIMED_OUT, "SELECT " FL_TASK_COLUMNS " FROM (SELECT * FROM task WHERE status=2 AND worker>=0"              \
+                       " AND touched<=?1 OFFSET 0) t" FL_TASK_JOINS " WHERE h.hidden=0 ORDER BY t.id")                 \
     X(TASK_NEEDS, "SELECT " FL_TASK_COLUMNS " FROM dep d JOIN task t ON t.id=d.needs" FL_TASK_JOINS                    \
                   " WHERE d.needs>=?1 AND d.needs<?2 AND d.task=?3 AND h.hidden=0 ORDER BY d.needs")                   \
     X(DEPS_LIST, "SELECT task-?1+1,needs-?1+1 FROM dep WHERE needs>=?1 AND needs<?2 ORDER BY needs,task")              \

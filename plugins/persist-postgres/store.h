@@ -98,8 +98,14 @@ int32_t fl_error_of(const PGresult *res);
 int32_t fl_wire_send(fl_query *q);
 /* Waits until every answer is there. last_out: the last one, owned by the caller, or NULL. Returns the first error. */
 int32_t fl_wire_settle(flamenco_session *s, PGresult **last_out);
+/* Why the reader's call should end; 0 = it goes on. */
+int32_t fl_wire_look(const flamenco_session *s);
+/* Fills the error of a call that ends for that reason. Returns it. */
+int32_t fl_wire_give_up(flamenco_session *s, int32_t why);
 /* Sends what stands in the buffer, and waits for nothing. */
 void fl_wire_flush(flamenco_session *s);
+/* Tells (1) whether the server has not ended the connection, as far as can be seen without asking it. */
+int fl_wire_lives(flamenco_session *s);
 /* Notes that the connection cannot be used any more. Returns UNAVAILABLE. */
 int32_t fl_wire_lost(flamenco_session *s);
 /* Forgets what was prepared on a connection that is gone. */

@@ -27,6 +27,17 @@ int32_t fl_wire_lost(flamenco_session *s)
                    (int)(len < 180 ? len : 180), text);
 }
 
+int fl_wire_lives(flamenco_session *s)
+{
+    struct pollfd fd = { .fd = PQsocket(s->db), .events = POLLIN };
+    /* A last message may come before the end. */
+    for (int i = 0; i < 8 && poll(&fd, 1, 0) > 0; ++i) {
+        if (!PQconsumeInput(s->db))
+            return 0;
+    }
+    return PQstatus(s->db) == CONNECTION_OK;
+}
+
 void fl_wire_reset(flamenco_session *s)
 {
     fl_kept *const sets[] = { s->statements, s->lists, s->updates };
@@ -81,8 +92,7 @@ void fl_wire_flush(flamenco_session *s)
 
 /* ---- Waiting ---- */
 
-/* Why the reader's call should end; 0 = it goes on. */
-static int32_t look(const flamenco_session *s)
+int32_t fl_wire_look(const flamenco_session *s)
 {
     const flamenco_host *host = s->store->host;
     const flamenco_cx *cx = s->cx;
@@ -93,6 +103,12 @@ static int32_t look(const flamenco_session *s)
     if (cx != NULL && cx->deadline_us > 0 && host->monotonic_us(host->h) > cx->deadline_us)
         return FLAMENCO_E_DEADLINE;
     return 0;
+}
+
+int32_t fl_wire_give_up(flamenco_session *s, int32_t why)
+{
+    return fl_fail(s, why, "%s",
+                   why == FLAMENCO_E_DEADLINE ? "the time for this call is over" : "the call was given up");
 }
 
 static int32_t end_statement(flamenco_session *s, int32_t why, int64_t *until_us)
@@ -125,7 +141,7 @@ static int32_t wait_ready(flamenco_session *s, int64_t *until_us)
             return fl_wire_lost(s);
         if (ready > 0)
             continue;
-        int32_t why = s->stopped == 0 ? look(s) : 0;
+        int32_t why = s->stopped == 0 ? fl_wire_look(s) : 0;
         if (why != 0 && end_statement(s, why, until_us) != FLAMENCO_OK)
             return FLAMENCO_E_UNAVAILABLE;
         if (*until_us != 0 && host->monotonic_us(host->h) > *until_us)
@@ -146,11 +162,9 @@ static int32_t take_error(flamenco_session *s, const fl_sent *sent, const PGresu
     if (PQstatus(s->db) == CONNECTION_BAD)
         return fl_wire_lost(s);
     s->aborted = 1;
-    return fl_fail(s, code, "%s",
-                   code == FLAMENCO_E_DEADLINE    ? "the time for this call is over"
-                   : code == FLAMENCO_E_CANCELLED ? "the call was given up"
-                   : text != NULL                 ? text
-                                                  : PQerrorMessage(s->db));
+    if (code == FLAMENCO_E_DEADLINE || code == FLAMENCO_E_CANCELLED)
+        return fl_wire_give_up(s, code);
+    return fl_fail(s, code, "%s", text != NULL ? text : PQerrorMessage(s->db));
 }
 
 /* Reads the answer of one statement. The result is the caller's; NULL without one. */
