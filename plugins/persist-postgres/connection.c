@@ -13,6 +13,7 @@ static const struct {
     int32_t code;
 } codes[] = {
     { "23505", FLAMENCO_E_EXISTS }, /* unique_violation */
+    { "23P01", FLAMENCO_E_EXISTS }, /* exclusion_violation */
     { "23503", FLAMENCO_E_NOT_FOUND }, /* foreign_key_violation */
     { "22012", FLAMENCO_E_CONFLICT }, /* division_by_zero: another epoch (BATCH_SET) */
     { "57014", FLAMENCO_E_CANCELLED }, /* query_canceled */
@@ -121,7 +122,8 @@ static const char session_settings[] =
     "SET idle_in_transaction_session_timeout=0;"
     "SELECT set_config('synchronous_commit','on',false)"
     " WHERE current_setting('synchronous_commit')='off'";
-/* The server ends the connection of a writer that is gone, whose lease a standby waits for. */
+/* The server ends the connection of a writer that is gone, whose lease a standby waits for; since version 14 also in the middle of
+ * a statement. */
 static const char writer_settings[] =
     "SET tcp_keepalives_idle=3; SET tcp_keepalives_interval=1; SET tcp_keepalives_count=3;"
     "SET tcp_user_timeout=6000";
@@ -143,6 +145,8 @@ static int32_t set_up(fl_store *store, uint32_t kind, PGconn *db, flamenco_error
         rc = fl_connection_run(db, session_settings, err);
     if (rc == FLAMENCO_OK && kind == FLAMENCO_SESSION_WRITER)
         rc = fl_connection_run(db, writer_settings, err);
+    if (rc == FLAMENCO_OK && kind == FLAMENCO_SESSION_WRITER && PQserverVersion(db) >= 140000)
+        rc = fl_connection_run(db, "SET client_connection_check_interval='500ms'", err);
     return rc;
 }
 

@@ -6,9 +6,14 @@
  * more. Called at start, and when the writer has lost its connection.
  */
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store.h"
+
+#define TRY_EVERY_US 50000
+#define LEAST_TRIES 15
+#define PATIENCE_US 10000000 /* with a holder who is busy */
 
 static int32_t try_lock(const fl_store *store, PGconn *db, int64_t *held_out, flamenco_error *err)
 {
@@ -26,12 +31,43 @@ static void read_holder(PGconn *db, char *out, size_t room)
     PQclear(res);
 }
 
+/* Whether the holder's connection is in the middle of a statement: it may be what a killed manager has left. */
+static int32_t is_holder_active(const fl_store *store, PGconn *db, int64_t *out, flamenco_error *err)
+{
+    char key[32];
+    (void)snprintf(key, sizeof(key), "%lld", (long long)store->lock_key);
+    return fl_connection_int(
+        db,
+        "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid=l.pid"
+        " WHERE l.locktype='advisory' AND l.objsubid=1 AND l.granted AND a.state='active'"
+        " AND l.database=(SELECT oid FROM pg_database WHERE datname=current_database())"
+        " AND l.classid::bigint=(($1::bigint>>32)&4294967295) AND l.objid::bigint=($1::bigint&4294967295)",
+        key, out, err);
+}
+
+static void pause_us(long us)
+{
+    struct timespec ts = { .tv_nsec = us * 1000 };
+    (void)nanosleep(&ts, NULL);
+}
+
 int32_t fl_lease_take(fl_store *store, PGconn *db, flamenco_error *err)
 {
-    int64_t held = 0;
-    int32_t rc = try_lock(store, db, &held, err);
-    if (rc != FLAMENCO_OK || held)
-        return rc;
+    const flamenco_host *host = store->host;
+    int64_t held = 0, active = 0, began = host->monotonic_us(host->h);
+    int32_t rc;
+    /* The server needs a moment to see that a process is gone, and longer when it works for it. */
+    for (int tries = 0;; ++tries) {
+        rc = try_lock(store, db, &held, err);
+        if (rc != FLAMENCO_OK || held)
+            return rc;
+        rc = is_holder_active(store, db, &active, err);
+        if (rc != FLAMENCO_OK)
+            return rc;
+        if (tries >= LEAST_TRIES && (!active || host->monotonic_us(host->h) - began > PATIENCE_US))
+            break;
+        pause_us(TRY_EVERY_US);
+    }
     char holder[160];
     read_holder(db, holder, sizeof(holder));
     return flamenco_fail(err, FLAMENCO_E_BUSY, "database \"%s\", schema \"%s\" is in use by %s", PQdb(db),

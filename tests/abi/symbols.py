@@ -15,6 +15,7 @@ OWN = {
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
+    "persist-postgres": {"libpq.so.5"},
     "persist-sqlite": {"libsqlite3.so.0"},
     "compiler-js": {"libcrypto.so.3"},
     "webapp": {"libz.so.1"},

@@ -52,6 +52,11 @@ def _reachable(folder):
         path = os.path.dirname(path)
 
 
+def _environment():
+    """Ours, without pytest's name of the running test, which may be longer than the system takes."""
+    return {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST" and not key.startswith("PG")}
+
+
 class Cluster:
     """One server. start() and stop() as often as wanted; close() removes it."""
 
@@ -83,7 +88,7 @@ class Cluster:
 
     def _run(self, *args):
         done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.dir, timeout=180,
-                              check=False, **self.as_user)
+                              check=False, env=_environment(), **self.as_user)
         if done.returncode != 0:
             raise RuntimeError(f"{args[0]}: {done.stdout.decode(errors='replace')}")
 
@@ -106,7 +111,7 @@ class Cluster:
         """Runs SQL; gives the output as lines of fields."""
         done = subprocess.run([f"{self.bin}/psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text,
                                self.conninfo(user, database)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
-                              check=False)
+                              check=False, env=_environment())
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode(errors="replace"))
         return [line.split("\t") for line in done.stdout.decode().splitlines()]
@@ -115,7 +120,7 @@ class Cluster:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([f"{self.bin}/postgres", "-D", self.data], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, cwd=self.dir, start_new_session=True,
-                                            **self.as_user)
+                                            env=_environment(), **self.as_user)
         until = time.monotonic() + 60
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -125,7 +130,7 @@ class Cluster:
 
     def answers(self):
         return subprocess.run([f"{self.bin}/pg_isready", "-q", "-h", self.dir, "-p", str(self.port)],
-                              check=False).returncode == 0
+                              check=False, env=_environment()).returncode == 0
 
     def stop(self, mode="fast"):
         """mode: fast ends sessions and writes everything out; immediate is a crash of all processes."""

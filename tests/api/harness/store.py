@@ -76,19 +76,19 @@ class SqliteStore:
 class PostgresStore:
     kind = "postgres"
 
-    def __init__(self, manager, schema=None):
-        self.manager = manager
+    def __init__(self, schema=None, server=None):
+        self.server = server or cluster()
         self.schema = schema or f"t_{uuid.uuid4().hex[:12]}"
 
     def yaml(self):
-        return {"file": "persist-postgres", "settings": {"conninfo": cluster().conninfo(), "schema": self.schema}}
+        return {"file": "persist-postgres", "settings": {"conninfo": self.server.conninfo(), "schema": self.schema}}
 
     @property
     def data(self):
-        return f"persist-postgres:conninfo='{cluster().conninfo()}',schema={self.schema}"
+        return f"persist-postgres:conninfo='{self.server.conninfo()}',schema={self.schema}"
 
     def query(self, sql):
-        rows = cluster().sql(f'SET search_path TO "{self.schema}"; {sql}')
+        rows = self.server.sql(f'SET search_path TO "{self.schema}"; {sql}')
         return [tuple(int(v) if v.lstrip("-").isdigit() else v for v in row) for row in rows]
 
     def execute(self, *statements):
@@ -103,4 +103,4 @@ class PostgresStore:
 
 
 def make_store(manager):
-    return PostgresStore(manager) if backend() == "postgres" else SqliteStore(manager)
+    return PostgresStore() if backend() == "postgres" else SqliteStore(manager)
