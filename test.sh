@@ -16,6 +16,7 @@ usage: ./test.sh [options] [PART...]
 Installs the Debian packages that are missing and runs every test, or the parts that are named:
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
+  postgres              the manager on PostgreSQL, and standby managers: a server of its own is restarted, crashed, cut off
   schema                a minute of schemathesis, which calls every operation with valid and broken input
   fuzz                  the fuzz targets, a minute each
   plugin script         examples/plugin, built against an installation and loaded; run.sh itself
