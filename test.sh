@@ -19,7 +19,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
   postgres              the manager on PostgreSQL, and standby managers: a server of its own is restarted, crashed, cut off
   schema                a minute of schemathesis, which calls every operation with valid and broken input
   fuzz                  the fuzz targets, a minute each
-  plugin script         examples/plugin, built against an installation and loaded; run.sh itself
+  plugin script         the examples, built against an installation and loaded; run.sh itself
   web                   pages in a real browser
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
@@ -341,10 +341,12 @@ run_fuzz()
 run_plugin()
 {
     build_test || return 1
-    examples/plugin/test.sh "$root/build-test" >"$scratch/plugin.out" 2>&1
-    local code=$?
-    cat "$scratch/plugin.out"
-    count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+    local example code=0
+    for example in plugin shaman-flat; do
+        "examples/$example/test.sh" "$root/build-test" >"$scratch/plugin.out" 2>&1 || code=1
+        cat "$scratch/plugin.out"
+        count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+    done
     return "$code"
 }
 

@@ -69,6 +69,7 @@ struct flamenco {
     struct fl_loader *loader;
     struct fl_timers *timers;
     struct fl_workpool *workpool;
+    struct fl_workpool *storage_pool; /* work on the shared storage; NULL: there is no Shaman */
     struct fl_touches *touches;
     struct fl_listeners *listeners;
     struct fl_publisher *publisher;

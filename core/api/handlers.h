@@ -101,4 +101,11 @@ int32_t fl_fetch_worker_tag(fl_call *call, const api_fetch_worker_tag_in *in);
 int32_t fl_update_worker_tag(fl_call *call, const api_update_worker_tag_in *in);
 int32_t fl_delete_worker_tag(fl_call *call, const api_delete_worker_tag_in *in);
 
+/* shaman.c */
+int32_t fl_shaman_checkout_requirements(fl_call *call, const api_shaman_checkout_requirements_in *in);
+int32_t fl_shaman_checkout(fl_call *call, const api_shaman_checkout_in *in);
+int32_t fl_shaman_garbage(fl_call *call, const api_shaman_garbage_in *in);
+int32_t fl_shaman_file_store_check(fl_call *call, const api_shaman_file_store_check_in *in);
+int32_t fl_shaman_file_store(fl_call *call, const api_shaman_file_store_in *in);
+
 #endif

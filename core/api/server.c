@@ -68,4 +68,9 @@ const flamenco_server_interface fl_server = {
     .fetch_worker_tag = fl_fetch_worker_tag,
     .update_worker_tag = fl_update_worker_tag,
     .delete_worker_tag = fl_delete_worker_tag,
+    .shaman_checkout_requirements = fl_shaman_checkout_requirements,
+    .shaman_checkout = fl_shaman_checkout,
+    .shaman_garbage = fl_shaman_garbage,
+    .shaman_file_store_check = fl_shaman_file_store_check,
+    .shaman_file_store = fl_shaman_file_store,
 };

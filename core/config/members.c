@@ -32,7 +32,7 @@ const fl_member fl_members[] = {
       "Removes jobs that were marked for deletion." },
     { "farm_status", "flamenco.farm_status/1", 0, "farm-status",
       "One word for what the farm does." },
-    { "shaman", "flamenco.shaman/1", 0, NULL,
+    { "shaman", "flamenco.shaman/1", 0, "shaman",
       "Content-addressed storage of the artists' files." },
     { "last_rendered", "flamenco.last_rendered/1", 0, "last-rendered",
       "Small pictures of what was rendered last." },

@@ -164,7 +164,7 @@ static void write_answer(fl_msg *msg)
         req->res.content_length = (size_t)length;
     else
         length = 0;
-    if ((reply->flags & FL_HTTP_CLOSE) ||
+    if ((reply->flags & FL_HTTP_CLOSE) || request->conn->close_after ||
         (request->loop->phase >= FL_PHASE_DRAIN && !atomic_load(&request->loop->http->keeps)))
         req->http1_is_persistent = 0;
     add_headers(request);

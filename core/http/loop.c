@@ -170,7 +170,8 @@ static int after_run(fl_loop *loop)
         fl_conn_resume(loop);
         busy = 1;
     }
-    return empty_inbox(loop) | busy;
+    busy |= empty_inbox(loop);
+    return fl_stream_visit_returned(loop) | busy;
 }
 
 static int is_finished(fl_loop *loop)
@@ -272,6 +273,7 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->conns);
     fl_link_init(&loop->pending);
     fl_link_init(&loop->held);
+    fl_link_init(&loop->returned);
     fl_link_init(&loop->dirty);
     return FLAMENCO_OK;
 }

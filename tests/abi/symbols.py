@@ -17,6 +17,7 @@ OWN = {
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
     "persist-postgres": {"libpq.so.5"},
     "persist-sqlite": {"libsqlite3.so.0"},
+    "shaman": {"libcrypto.so.3"},
     "compiler-js": {"libcrypto.so.3"},
     "webapp": {"libz.so.1"},
 }

@@ -11,6 +11,7 @@ import time
 
 from fill import fill
 from manager import Manager, running
+from shaman import file_lists, small_files, upload_memory, uploads
 
 
 def closed_loop(bench):
@@ -255,7 +256,8 @@ def memory(bench):
 
 
 FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists, long_lists,
-                                   cpu_per_request, start, restart, memory)}
+                                   cpu_per_request, start, restart, memory, uploads, upload_memory,
+                                   small_files, file_lists)}
 
 
 def raise_descriptor_limit():

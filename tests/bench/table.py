@@ -95,6 +95,18 @@ TABLE = (
     less("rss.idle", "RSS idle", "MiB", 15, "31"),
     less("rss.busy", "RSS with 50 busy workers", "MiB", 40, "43"),
     less("rss.connections", "RSS with 2,000 idle connections", "MiB", 60, "90"),
+    more("upload.1", "256 MiB files, synced, 1 connection: share of one core's SHA-256 rate", "%", 45, "42, not synced"),
+    more("upload.4", "… 4 connections", "%", 70, "42, not synced"),
+    less("upload.cpu1", "… server CPU per GiB, 1 connection", "s", 1.5, "1.8–2.1"),
+    less("upload.cpu4", "… server CPU per GiB, 4 connections", "s", 1.5, "1.8–2.1"),
+    less("upload.memory", "anonymous memory while 4 huge files arrive, above idle", "MiB", 16, "12"),
+    less("upload.get", "… p99 of a small GET meanwhile", "ms", 10),
+    more("small.1", "4 KiB files, synced, 1 connection: files/s", "1/s", 1000, "1,010, not synced"),
+    more("small.8", "… 8 connections", "1/s", 3000, "2,303, not synced"),
+    less("lists.requirements", "requirements for 10,000 files, all stored", "ms", 40, "142"),
+    less("lists.requirements.calls", "… system calls per file", "", 3.01),
+    less("lists.checkout", "checkout of 10,000 files", "ms", 200, "570"),
+    info("lists.checkout.calls", "… system calls per file", ""),
     info("rss.helper", "RSS of the idle job compiler's helper, in addition", "MiB"),
 )
 ROWS = {row.key: row for row in TABLE}

@@ -175,6 +175,12 @@ void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http
     report(ctx, request, alive);
 }
 
+void *fl_http_request_stream(const fl_http_request *request)
+{
+    (void)request;
+    return NULL;
+}
+
 flamenco_str fl_http_request_id(const fl_http_request *request)
 {
     return flamenco_text(request->id);
