@@ -16,6 +16,7 @@ usage: ./test.sh [options] [PART...]
 Installs the Debian packages that are missing and runs every test, or the parts that are named:
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
+  postgres              the manager on PostgreSQL, and standby managers: a server of its own is restarted, crashed, cut off
   schema                a minute of schemathesis, which calls every operation with valid and broken input
   clients               Socket.IO's own clients of both generations, in JavaScript and Python; curl
   fuzz                  the fuzz targets, a minute each
@@ -31,7 +32,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm web schema clients plugin script fuzz asan tsan tidy)
+all_parts=(shell format unit api farm postgres web schema clients plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -42,7 +43,9 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | web | schema | clients | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | postgres | web | schema | clients | plugin | script | fuzz | asan | tsan | coverage)
+        parts+=("$1")
+        ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -274,6 +277,26 @@ run_api()
 {
     build_test || return 1
     black_box "$root/build-test" tests/api tests/faults tests/farm_sim
+}
+
+# On persist-postgres: the black box tests that lean on the store most, what happens when the server or the manager dies, and
+# the simulated farm. FLAMENCO_TEST_STORE=postgres lets all of tests/api run on it.
+run_postgres()
+{
+    build_test || return 1
+    local counts report="$scratch/postgres.xml"
+    FLAMENCO_TEST_STORE=postgres FLAMENCO_BUILD="$root/build-test" python3 -B -m pytest -q -p no:cacheprovider -n "$(($(nproc) + 1))" \
+        --dist loadfile --junitxml="$report" tests/api/test_blocklist.py tests/api/test_failures.py tests/api/test_job_deletion.py \
+        tests/api/test_job_status.py tests/api/test_lists.py tests/api/test_repair.py tests/api/test_scheduling.py \
+        tests/api/test_task_update.py tests/api/test_timeouts.py tests/api/test_worker_life.py tests/api/test_worker_tags.py
+    counts=$(python3 tools/setup/count_results.py junit "$report")
+    # shellcheck disable=SC2086 # two numbers
+    count $counts
+    rm -f "$report"
+    FLAMENCO_BUILD="$root/build-test" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" tests/postgres
+    counts=$(python3 tools/setup/count_results.py junit "$report")
+    # shellcheck disable=SC2086 # two numbers
+    count $counts
 }
 
 run_web()

@@ -37,6 +37,8 @@
 #define BATCH_US 10000
 #define URLS_MAX 32u
 #define ANNOUNCE_WAIT_US 500000 /* of service between the shutdown event and its end */
+#define TAKEOVER_LISTEN_US (15 * SECOND_US)
+#define TAKEOVER_RETRY_US 100000
 #define DEV_PORT "8081" /* the web app's development server */
 
 void fl_manager_fail(struct flamenco *f, const char *reason)
@@ -292,9 +294,44 @@ static void take_addon_version(fl_run *run)
     }
 }
 
+static void sleep_us(int64_t us)
+{
+    struct timespec ts = { .tv_sec = (time_t)(us / SECOND_US), .tv_nsec = (long)(us % SECOND_US) * 1000 };
+    while (nanosleep(&ts, &ts) != 0)
+        continue;
+}
+
+/* Starts the store; a standby tries until it gets it. *waited_out: it had to. */
+static int32_t start_store(fl_run *run, int *waited_out, flamenco_error *err)
+{
+    int32_t rc;
+    *waited_out = 0;
+    while ((rc = fl_loader_start_member(run->f.loader, "persist", err)) != FLAMENCO_OK) {
+        if (run->on_busy == NULL || (rc != FLAMENCO_E_BUSY && rc != FLAMENCO_E_UNAVAILABLE))
+            return rc;
+        *waited_out = 1;
+        if (run->on_busy(run->on_busy_ctx, err->text) != 0)
+            return flamenco_fail(err, FLAMENCO_E_CANCELLED, "the wait for the store was ended");
+    }
+    return FLAMENCO_OK;
+}
+
+/* The manager that a standby has followed may still be closing its sockets, when it runs on the same machine. */
+static int32_t listen_after(fl_run *run, int waited, const fl_inherited *inherited, flamenco_error *err)
+{
+    int64_t until_us = fl_monotonic_us() + (waited ? TAKEOVER_LISTEN_US : 0);
+    for (;;) {
+        int32_t rc = listen_http(run, inherited, err);
+        if (rc == FLAMENCO_OK || fl_monotonic_us() >= until_us)
+            return rc;
+        sleep_us(TAKEOVER_RETRY_US);
+    }
+}
+
 int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error *err)
 {
     struct flamenco *f = &run->f;
+    int waited = 0;
     int32_t rc = fl_loader_start_member(f->loader, "clock", err);
     if (rc == FLAMENCO_OK)
         rc = fl_timers_start(f, &f->timers, err);
@@ -303,7 +340,7 @@ int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error 
     if (rc == FLAMENCO_OK)
         rc = fl_publisher_start(f, &f->publisher, err);
     if (rc == FLAMENCO_OK)
-        rc = fl_loader_start_member(f->loader, "persist", err);
+        rc = start_store(run, &waited, err);
     if (rc == FLAMENCO_OK)
         rc = start_executor(run, err);
     if (rc == FLAMENCO_OK)
@@ -323,20 +360,13 @@ int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error 
     flamenco_job_deleter_poke(&f->job_deleter); /* what the last run left marked, or hidden and marked */
     rc = fl_periodic_start(f, &run->periodic, err);
     if (rc == FLAMENCO_OK)
-        rc = listen_http(run, inherited, err);
+        rc = listen_after(run, waited, inherited, err);
     if (rc == FLAMENCO_OK)
         announce(f, "manager-startup");
     return rc;
 }
 
 /* ---- Stop -------------------------------------------------------------------------------------------------------------- */
-
-static void sleep_us(int64_t us)
-{
-    struct timespec ts = { .tv_sec = (time_t)(us / SECOND_US), .tv_nsec = (long)(us % SECOND_US) * 1000 };
-    while (nanosleep(&ts, &ts) != 0)
-        continue;
-}
 
 /* Serves a little longer, so that pages hear of the end, then ends every request. */
 static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)

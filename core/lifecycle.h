@@ -11,6 +11,10 @@
 #include "core/loader.h"
 #include "core/periodic.h"
 
+/* Called each time the store is found to be held by another manager, or out of reach; waits a little. Returns 0 to try again, 1 to
+ * give up. [main] */
+typedef int (*fl_on_busy)(void *ctx, const char *why);
+
 /* Everything of one run. */
 typedef struct fl_run {
     struct flamenco f;
@@ -18,6 +22,8 @@ typedef struct fl_run {
     fl_periodic *periodic;
     struct fl_first_run *first_run; /* NULL unless this is one */
     struct fl_announcer *announcer; /* NULL when nobody announces */
+    fl_on_busy on_busy; /* of a standby; NULL: a store that is held ends the start */
+    void *on_busy_ctx;
     fl_arena *arena; /* texts that last as long as the run */
 } fl_run;
 
@@ -32,7 +38,8 @@ typedef struct fl_inherited {
     size_t n_connections;
 } fl_inherited;
 
-/* Starts plugins, executor, repair, periodic work, and then listens. On failure call fl_run_stop. [main] */
+/* Starts plugins, executor, repair, periodic work, and then listens. On failure call fl_run_stop. CANCELLED: on_busy has given
+ * up. [main] */
 int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error *err);
 
 /* Stops in order. restarting: requests get 1 s instead of 20, and the listening sockets are kept open: written to fds (room

@@ -33,6 +33,7 @@
 #define CONNECTIONS_ENV "FLAMENCO_CONNECTIONS" /* a file in memory with the descriptors of connections, as ints */
 #define FDS_MAX 16
 #define STOP_AT_MOST_S 30
+#define STANDBY_LOOK_NS 250000000
 #define CHECK_AT_MOST_US INT64_C(30000000)
 
 static void block_signals(sigset_t *set)
@@ -107,6 +108,8 @@ typedef struct program {
     int listen_fds[FDS_MAX];
     int *connections;
     fl_inherited inherited; /* the two above */
+    char standby_why[256]; /* what a standby waits for, as it was logged last */
+    int standby_signal; /* what ended its wait; 0 = nothing */
 } program;
 
 /* Reads both files. What the second one lacks or has wrong does not keep the first one's plugins from being looked at, so
@@ -343,13 +346,56 @@ static void forget_restart(struct flamenco *f)
         continue; /* otherwise it has nothing to say, or what it says is in f->wanted */
 }
 
+/* A standby: waits a moment, or for a signal. What it inherited it gives up, since another manager serves now. */
+static int wait_for_lease(void *ctx, const char *why)
+{
+    program *p = ctx;
+    struct timespec moment = { .tv_nsec = STANDBY_LOOK_NS };
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    if (strcmp(why, p->standby_why) != 0)
+        fl_info("manager", "standing by: %s", why);
+    snprintf(p->standby_why, sizeof(p->standby_why), "%s", why);
+    for (size_t i = 0; i < p->inherited.n_listen; ++i)
+        close(p->inherited.listen[i]);
+    for (size_t i = 0; i < p->inherited.n_connections; ++i)
+        close(p->inherited.connections[i]);
+    p->inherited.n_listen = p->inherited.n_connections = 0;
+    p->standby_signal = sigtimedwait(&set, NULL, &moment);
+    return p->standby_signal > 0;
+}
+
+/* A signal has ended a standby's wait. */
+static int end_standby(program *p, const int *fds)
+{
+    if (p->standby_signal == SIGHUP) {
+        if (may_restart(p))
+            restart_in_place(p, fds, 0);
+        return 1;
+    }
+    fl_info("manager", "stopped");
+    return 0;
+}
+
 static int run_manager(program *p, const sigset_t *signals)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     int fds[FDS_MAX];
     int restarting = 0;
     fl_run *run = &p->run;
-    if (fl_run_start(run, &p->inherited, &err) != FLAMENCO_OK) {
+    if (p->options.standby) {
+        run->on_busy = wait_for_lease;
+        run->on_busy_ctx = p;
+    }
+    int32_t rc = fl_run_start(run, &p->inherited, &err);
+    if (rc == FLAMENCO_E_CANCELLED && p->standby_signal > 0) {
+        stop_watched(run, &restarting, fds);
+        return end_standby(p, fds);
+    }
+    if (rc != FLAMENCO_OK) {
         fl_error("manager", "cannot start: %s", err.text);
         stop_watched(run, &restarting, fds);
         return 1;

@@ -30,6 +30,8 @@ static const option options[] = {
     { "shaman-gc-delete", FLAG, offsetof(fl_options, gc_delete), NULL,
       "remove files of Shaman that nobody needs any more, then quit" },
     { "setup-assistant", FLAG, offsetof(fl_options, setup_assistant), NULL, "start as if for the first time" },
+    { "standby", FLAG, offsetof(fl_options, standby), NULL,
+      "wait without listening while another manager holds the store, then take over" },
     { "log-format", FORMAT, offsetof(fl_options, log_json), "text|json", "form of the log lines" },
     { "quiet", FLAG, offsetof(fl_options, quiet), NULL, "log warnings and errors only" },
     { "debug", FLAG, offsetof(fl_options, debug), NULL, "log more" },

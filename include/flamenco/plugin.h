@@ -346,7 +346,8 @@ typedef struct flamenco_plugin {
     int32_t (*create)(const flamenco_host *host, void **self_out, flamenco_error *err);
     /* Takes the settings, which stay valid until destroy. Checks what spans several of them; no side effects. [main] */
     int32_t (*configure)(void *self, const flamenco_config *config, flamenco_error *err);
-    /* Begins to work: opens files, starts threads. The services that it needs run already. [main] */
+    /* Begins to work: opens files, starts threads. The services that it needs run already. BUSY: another process has what it
+     * needs, and UNAVAILABLE: it cannot be reached; then nothing is left open, and a standby calls start again. [main] */
     int32_t (*start)(void *self, flamenco_error *err);
     /* Ends all work and every thread, until deadline_us (monotonic). Called once after a successful start. [main] */
     int32_t (*stop)(void *self, int64_t deadline_us, flamenco_error *err);

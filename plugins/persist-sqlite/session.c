@@ -21,25 +21,6 @@ static int on_progress(void *ctx)
     return s->stopped != 0;
 }
 
-static uint32_t is_fatal(int32_t code)
-{
-    return code == FLAMENCO_E_BUSY || code == FLAMENCO_E_UNAVAILABLE || code == FLAMENCO_E_FULL ||
-           code == FLAMENCO_E_IO || code == FLAMENCO_E_CORRUPT;
-}
-
-int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...)
-{
-    char text[sizeof(((flamenco_error *)NULL)->text)];
-    va_list args;
-    va_start(args, fmt);
-    if (vsnprintf(text, sizeof(text), fmt, args) < 0)
-        text[0] = '\0';
-    va_end(args);
-    if (is_fatal(code) && s->failed == 0)
-        s->failed = code;
-    return flamenco_fail(s->err, code, "%s", text);
-}
-
 /* What the system said to the last write that failed; 0 = unknown. A failed commit leaves it with the log's file alone. */
 static int system_reason(sqlite3 *db)
 {
@@ -58,7 +39,7 @@ int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc)
     if (code == FLAMENCO_E_CANCELLED && s->stopped != 0)
         code = s->stopped;
     /* Some errors end the whole transaction behind our back, savepoints and all. */
-    if (s->open && sqlite3_get_autocommit(s->db) && !is_fatal(code) && s->failed == 0)
+    if (s->open && sqlite3_get_autocommit(s->db) && !fl_is_fatal(code) && s->failed == 0)
         s->failed = FLAMENCO_E_UNAVAILABLE;
     if (code == FLAMENCO_E_FULL)
         return fl_fail(s, code, "%s (%s)", sqlite3_errmsg(s->db), s->store->path);
@@ -416,11 +397,12 @@ int32_t fl_leave(fl_call *call, int32_t rc)
         } else {
             rc = undo(s, rc);
         }
-    } else if (call->how == FL_WRITE && rc < 0 && s->failed == 0 && sqlite3_total_changes64(s->db) != call->changes) {
+    } else if ((call->how == FL_WRITE || call->how == FL_ONE) && rc < 0 && s->failed == 0 &&
+               sqlite3_total_changes64(s->db) != call->changes) {
         /* Half of it is done, which only a rollback of everything undoes; the executor runs the batch again. */
         rc = FLAMENCO_E_UNAVAILABLE;
     }
-    if (rc < 0 && is_fatal(rc) && s->failed == 0)
+    if (rc < 0 && fl_is_fatal(rc) && s->failed == 0)
         s->failed = rc;
     if (rc < 0 && s->err != NULL)
         s->err->code = rc;

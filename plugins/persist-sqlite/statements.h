@@ -35,6 +35,15 @@
 
 #define FL_OPEN_TASK "status<2 AND open_deps=0"
 
+/* The same words for the statements that are put together from pieces (lists.c, tasks.c, workers.c). */
+#define FL_JOIN " CROSS JOIN "
+#define FL_INDEX(name) " INDEXED BY " name
+#define FL_NO_INDEX " NOT INDEXED"
+#define FL_IN_MASK(mask, status) "((" mask ">>" status ")&1)"
+#define FL_LIMIT(n) n /* -1 = all */
+#define FL_ASCENDING ""
+#define FL_DESCENDING " DESC"
+
 // clang-format off
 #define FL_SQL_LIST(X)                                                                                                 \
     /* the store */                                                                                                    \

@@ -12,9 +12,10 @@
 #include <sqlite3.h>
 
 #include "flamenco/persistence.h"
+#include "base.h"
 #include "statements.h"
 
-typedef struct fl_store {
+struct fl_store {
     const flamenco_host *host;
     const flamenco_config *config;
     char *path; /* of the database; owned */
@@ -29,94 +30,32 @@ typedef struct fl_store {
     uint64_t wal_pages; /* [writer] in the log after the last commit */
     uint64_t copied_at; /* [writer] wal_pages at the last checkpoint */
     uint64_t quiet_after; /* [writer] wal_pages from which a quiet moment is wanted */
-} fl_store;
-
-/* The part of a task that its changes work with. */
-typedef struct fl_task_state {
-    int64_t key, job, type, priority, worker, open_deps, steps_total, steps_done;
-    uint32_t status;
-} fl_task_state;
-
-struct flamenco_txn {
-    struct flamenco_session *session;
 };
 
-/* Names of task types by their number. Numbers are given out without gaps and a committed name never changes. */
-typedef struct fl_types {
-    flamenco_str *names; /* names[id - 1], owned */
-    uint64_t n, room;
-    uint64_t committed; /* of n; what lies above is this transaction's own */
-} fl_types;
+/* A statement that a session keeps; NULL = not prepared yet. */
+typedef sqlite3_stmt *fl_kept;
 
-/* What the writer knows (known.c), by kind. */
-typedef struct fl_known fl_known;
-#define FL_KNOWN_WORKERS 0u
-#define FL_KNOWN_JOBS 1u
-#define FL_KNOWN_KINDS 2u
+/* A statement in use (rows.h). */
+typedef struct fl_query {
+    flamenco_session *s;
+    sqlite3_stmt *st;
+    int32_t rc;
+    uint32_t own; /* made for this use only, because the kept one is being stepped further out */
+} fl_query;
 
 struct flamenco_session {
-    fl_store *store;
+    FL_SESSION_MEMBERS
     sqlite3 *db;
-    uint32_t kind;
-    struct flamenco_txn txn;
-    uint32_t open; /* a transaction runs */
-    uint32_t in_savepoint; /* the executor's */
-    uint32_t savepoint_set; /* SQLite knows of it: something was changed in it */
-    int32_t failed; /* why only rollback is allowed; 0 = nothing */
-    uint32_t visiting; /* lists that are being given out */
-    uint32_t interrupted; /* atomic: interrupt() was called */
     int32_t stopped; /* why the progress handler stopped a statement */
-    flamenco_cx *cx; /* of the running method */
-    flamenco_error *err;
-    fl_types types;
-    /* The writer's last task that was read (key 0 = none), and the connection's count of changes then: most tasks are changed
-     * right after, and need not be read again. */
-    fl_task_state last_task;
-    int64_t last_changes;
-    fl_known *known; /* NULL = nothing yet */
-    uint64_t known_generation[FL_KNOWN_KINDS]; /* what was kept in another one is no longer true */
-    uint32_t known_changed[FL_KNOWN_KINDS]; /* in this transaction */
-    sqlite3_stmt *statements[FL_SQL_COUNT];
-    sqlite3_stmt *lists[FL_LISTS];
-    sqlite3_stmt *updates[FL_UPDATES];
 };
 
-/* session.c: the service's methods of the same names (table.h has the rest). */
-int32_t fl_open(void *self, uint32_t kind, flamenco_session **out, flamenco_error *err);
-void fl_close(void *self, flamenco_session *session);
-void fl_interrupt(void *self, flamenco_session *session);
-int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err);
-int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err);
-int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err);
-int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err);
-int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err);
-void fl_rollback(void *self, flamenco_cx *cx);
-int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flamenco_error *err);
+/* Grows with every row that the session changes. */
+static inline int64_t fl_changes(const flamenco_session *s)
+{
+    return sqlite3_total_changes64(s->db);
+}
 
-/* How a method uses its transaction. */
-#define FL_READ 0u
-#define FL_WRITE 1u /* changes rows; a failure half-way makes the whole transaction fail */
-#define FL_ATOMIC \
-    2u /* changes rows in a savepoint of its own: for methods of several steps that are not called often */
-
-/* A running method. */
-typedef struct fl_call {
-    flamenco_session *s;
-    flamenco_cx *cx; /* of the method around it, when a visitor called this one */
-    flamenco_error *err;
-    int64_t changes; /* of the connection when it began */
-    uint32_t how;
-} fl_call;
-
-/* Begins a method: finds the session of cx and checks that it may work now. Returns 0 or a negative error, after which the
- * method returns it at once. INVALID: no transaction, a change on a reader, or a change from within a visitor. */
-int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err);
-/* Ends a method. Keeps "has changed nothing" true for a failure rc. Returns the method's result. */
-int32_t fl_leave(fl_call *call, int32_t rc);
-
-/* Fills the running method's error. Returns code. */
-__attribute__((format(printf, 3, 4))) int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...);
-/* The same for a result code of SQLite; marks the transaction as failed where it is. */
+/* fl_fail() for a result code of SQLite; marks the transaction as failed where it is. */
 int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc);
 /* The FLAMENCO_E_* of an (extended) result code of SQLite. */
 int32_t fl_error_of(int sqlite_rc);
@@ -163,8 +102,6 @@ int32_t fl_schema_upgrade(fl_store *store, sqlite3 *db, const fl_migration *list
 /* upkeep.c */
 void fl_upkeep_attach(fl_store *store, sqlite3 *db);
 int32_t fl_upkeep_truncate(sqlite3 *db, flamenco_error *err);
-uint32_t fl_wants_quiet(void *self);
-int32_t fl_maintain(void *self, flamenco_session *session, uint32_t phase, flamenco_error *err);
 
 /* check.c: fl_check(); full = also indexes against tables, in one long snapshot. */
 int32_t fl_check_session(fl_store *store, flamenco_session *session, flamenco_cx *cx, uint32_t full,

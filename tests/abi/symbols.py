@@ -17,6 +17,7 @@ OWN = {
     "event-recorder": {"libjansson.so.4"},
     "events-mqtt": {"libmosquitto.so.1", "libssl.so.3", "libcrypto.so.3"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
+    "persist-postgres": {"libpq.so.5"},
     "persist-sqlite": {"libsqlite3.so.0"},
     "shaman": {"libcrypto.so.3"},
     "compiler-js": {"libcrypto.so.3"},

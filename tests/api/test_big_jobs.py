@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs above 1000 tasks, whose changes are chains of steps (architecture 2): outside nothing differs."""
-import sqlite3
 
 import pytest
 from harness.check import wait_until
@@ -130,11 +129,6 @@ def test_two_changes_of_one_job_do_not_mix(big_farm):
     big_farm.put_away(job_id)
 
 
-def rows_of(database, table):
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
-        return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-
-
 def test_power_cut_within_a_submission_leaves_nothing_or_all(own_farm):
     n = 40_000
     before = own_farm.api.metric("flamenco_write_steps_total")
@@ -152,7 +146,7 @@ def test_power_cut_within_a_submission_leaves_nothing_or_all(own_farm):
     if jobs:
         assert len(own_farm.tasks(jobs[0]["id"])) == n
     else:
-        wait_until(lambda: rows_of(own_farm.manager.database, "task") == 0, "what was left is removed")
+        wait_until(lambda: own_farm.manager.store.count("task") == 0, "what was left is removed")
     own_farm.submit([{}])
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from harness.http import Api
 from harness.manager import environment, program
+from harness.store import backend
 
 
 def run(*args, cwd):
@@ -56,7 +57,7 @@ def test_missing_config_file(tmp_path):
 def test_list_plugins(make_manager):
     done = make_manager(manual_clock=True).run("--list-plugins")
     assert done.returncode == 0
-    for name in ("persist-sqlite", "compiler-js", "clock-manual", "event-recorder", "state-machine", "scheduler-priority",
+    for name in (f"persist-{backend()}", "compiler-js", "clock-manual", "event-recorder", "state-machine", "scheduler-priority",
                  "log-storage", "local-storage"):
         assert name in done.stdout
     assert "flamenco.persistence/1" in done.stdout

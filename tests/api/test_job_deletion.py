@@ -2,18 +2,12 @@
 """Deleting jobs: one, many, what it would take along; files first, back-off, nothing left (state-and-scheduling 13)."""
 import datetime
 import shutil
-import sqlite3
 
 import pytest
 from harness.check import NEVER, UNKNOWN, assert_empty, assert_error, parse_time, wait_until
 from harness.http import Background
 
 TABLES = ("job", "job_hot", "task", "task_cold", "dep", "runq", "blocklist", "failure", "last_rendered")
-
-
-def count(database, table):
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
-        return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 def was_deleted(job_id):
@@ -34,7 +28,7 @@ def delete(farm, job_id):
 
 
 def wait_no_rows(farm):
-    wait_until(lambda: not any(count(farm.manager.database, table) for table in TABLES), "no rows are left")
+    wait_until(lambda: not any(farm.manager.store.count(table) for table in TABLES), "no rows are left")
 
 
 @pytest.fixture
@@ -60,7 +54,7 @@ def test_deleted_job_is_gone_with_all_that_belongs_to_it(own_farm):
     worker.update(task["uuid"], log="a line\n", activity="working")
     worker.fail(task["uuid"])
     assert farm.log_file(job["id"], task["uuid"]).exists()
-    assert count(farm.manager.database, "dep") == 2
+    assert farm.manager.store.count("dep") == 2
     events = farm.events()
     delete(farm, job["id"])
     passed = [e for e in events.wait(was_deleted(job["id"])) if e["kind"] == "job" and e["topic"] == "/jobs"]
@@ -253,8 +247,8 @@ def test_mass_deletion_of_many_jobs(own_farm):
     jobs = [farm.submit(1)["id"] for _ in range(620)]
     kept = farm.submit(1)
     events = farm.events()
-    with sqlite3.connect(farm.manager.database) as db:  # so that one job is newer than the limit by more than a second
-        db.execute("UPDATE job_hot SET updated=updated+3600000000 WHERE id=(SELECT max(id) FROM job)")
+    # so that one job is newer than the limit by more than a second
+    farm.manager.store.execute("UPDATE job_hot SET updated=updated+3600000000 WHERE id=(SELECT max(id) FROM job)")
     assert_empty(farm.api.delete("/jobs/mass-delete", json={"last_updated_max": farm.job(jobs[-1])["updated"]}))
     seen = events.wait(was_deleted(jobs[-1]), timeout=120)
     order = {}
@@ -263,7 +257,7 @@ def test_mass_deletion_of_many_jobs(own_farm):
             order.setdefault(e["payload"]["id"], []).append("gone" if e["payload"].get("was_deleted") else "requested")
     assert order == {job_id: ["requested", "gone"] for job_id in jobs}
     assert [job["id"] for job in farm.api.ok("GET", "/jobs")["jobs"]] == [kept["id"]]
-    wait_until(lambda: count(farm.manager.database, "job") == 1, "the rows are gone")
+    wait_until(lambda: farm.manager.store.count("job") == 1, "the rows are gone")
 
 
 # ---- Large jobs -----------------------------------------------------------------------------------------------------------
@@ -274,13 +268,13 @@ def test_rows_of_a_large_job_go_in_steps_between_other_requests(own_farm):
     n = 20_000
     # All wait for the first one: as many dependencies on one task as there are tasks.
     job_id = farm.submit([{}] + [{"deps": [0]}] * (n - 1))["id"]
-    assert count(farm.manager.database, "dep") == n - 1
+    assert farm.manager.store.count("dep") == n - 1
     steps = farm.api.metric("flamenco_write_steps_total")
     events = farm.events()
     delete(farm, job_id)
     events.wait(was_deleted(job_id))
     served = 0
-    while count(farm.manager.database, "job"):
+    while farm.manager.store.count("job"):
         farm.register()
         served += 1
     assert farm.api.metric("flamenco_write_steps_total") - steps - served >= 2 * n / 500
@@ -313,12 +307,12 @@ def test_power_cut_is_made_good_at_the_start(own_farm, stage):
     worker.update(task["uuid"], log="a line\n")
     assert job_dir(farm, job_id).exists()
     delete(farm, job_id)
-    rows = farm.manager.database
+    rows = farm.manager.store
     wait = {
         "marked": lambda: True,
         "files erased": lambda: not job_dir(farm, job_id).exists(),
         "hidden": lambda: farm.api.get(f"/jobs/{job_id}").status_code == 404,
-        "rows half gone": lambda: count(rows, "task") < 20_000,
+        "rows half gone": lambda: rows.count("task") < 20_000,
     }
     wait_until(wait[stage], stage)
     farm.manager.kill()

@@ -3,6 +3,7 @@
 import pytest
 from harness.manager import program, scale
 from harness.openapi import assert_schema
+from harness.store import backend
 
 SETTING = {"key", "type", "value", "secret", "given", "place"}
 
@@ -18,8 +19,9 @@ def test_loaded_plugins_are_listed(farm):
     assert list(found)[0] == "persist"
     persist = found["persist"]
     assert persist["members"] == ["persist"] and persist["interface"] == ["flamenco.persistence/1"]
-    assert persist["id"] == "persist-sqlite" and persist["version"] and persist["licence"] == "Apache-2.0"
-    assert persist["file"] == str(program().resolve().parent.parent / "plugins" / "persist-sqlite" / "persist-sqlite.so")
+    name = f"persist-{backend()}"
+    assert persist["id"] == name and persist["version"] and persist["licence"] == "Apache-2.0"
+    assert persist["file"] == str(program().resolve().parent.parent / "plugins" / name / f"{name}.so")
     assert persist["enabled"] is True and persist["health"] == {"ok": True, "message": ""}
     recorder = found["broadcaster"]
     assert recorder["members"] == ["broadcaster", "http_routes"]
@@ -30,7 +32,7 @@ def test_loaded_plugins_are_listed(farm):
 
 def test_settings(make_farm, tmp_path):
     farm = make_farm(yaml={"plugins": {
-        "persist": {"file": "persist-sqlite", "settings": {"checkpoint_pages": 500}},
+        "persist": {"file": "persist-sqlite", "settings": {"conninfo": None, "schema": None, "checkpoint_pages": 500}},
         "farm_status": {"file": "farm-status", "enabled": False},
         "http_routes": [{"use": "broadcaster"}, {"file": "webapp", "name": "pages", "settings": {"directory": str(tmp_path)}}]}})
     found = plugins(farm)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which task a worker gets (state-and-scheduling 6)."""
-import sqlite3
 import uuid
 
 import pytest
@@ -211,16 +210,13 @@ def test_events_and_log_of_an_assignment(farm, lane):
 
 # ---- Tags ----------------------------------------------------------------------------------------------------------------
 
-def add_tag(database, name, *worker_ids):
+def add_tag(store, name, *worker_ids):
     """Tag operations come in a later issue: writes straight into the database of a manager that does not run."""
-    tag = uuid.uuid4()
-    with sqlite3.connect(database) as db:
-        db.execute("INSERT INTO tag (uuid, name, description) VALUES (?, ?, '')", (tag.bytes, name))
-        for worker in worker_ids:
-            db.execute("INSERT INTO worker_tag (tag, worker) SELECT t.id, w.id FROM tag t, worker w "
-                       "WHERE t.uuid = ? AND w.uuid = ?", (tag.bytes, uuid.UUID(worker).bytes))
-    db.close()
-    return str(tag)
+    tag = str(uuid.uuid4())
+    store.execute(f"INSERT INTO tag (uuid, name, description) VALUES ({store.uuid(tag)}, '{name}', '')",
+                  *(f"INSERT INTO worker_tag (tag, worker) SELECT t.id, w.id FROM tag t, worker w "
+                    f"WHERE t.uuid = {store.uuid(tag)} AND w.uuid = {store.uuid(worker)}" for worker in worker_ids))
+    return tag
 
 
 def test_tags(own_farm):
@@ -228,7 +224,7 @@ def test_tags(own_farm):
     farm = own_farm
     t1, t2, untagged = (farm.worker(types=[t]) for t in ("one", "two", "none"))
     farm.manager.stop()
-    tag1, tag2 = add_tag(farm.manager.database, "T1", t1.id), add_tag(farm.manager.database, "T2", t2.id)
+    tag1, tag2 = add_tag(farm.manager.store, "T1", t1.id), add_tag(farm.manager.store, "T2", t2.id)
     farm.manager.start()
     both = [{"type": t} for t in ("one", "two", "none")]
     only_t2 = farm.submit(both, worker_tag=tag2)

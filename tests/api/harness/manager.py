@@ -16,6 +16,8 @@ from pathlib import Path
 
 import yaml
 
+from .store import make_store
+
 REPO = Path(__file__).resolve().parents[3]
 SANITIZER_MARKS = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|: runtime error: ")
 # Below the range from which systems take the ports of outgoing connections, so that nobody grabs one between our look and
@@ -93,11 +95,11 @@ class Manager:
     """A manager in a directory of its own. `yaml` is laid over the generated manager.yaml, `reference` over the generated
     flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; live: web pages are told by Socket.IO, and the
     recorder listens beside it; scripts are job types, {file: text}.
-    config=None starts the program without --config, so that it finds its manager.yaml itself."""
+    config=None starts the program without --config, so that it finds its manager.yaml itself. store: where it keeps its data,
+    when another manager's is wanted."""
 
     def __init__(self, directory, *, yaml=None, reference=None, recorder=True, manual_clock=False, live=False, scripts=None,
-                 env=None,
-                 config="manager.yaml", args=()):
+                 env=None, config="manager.yaml", args=(), store=None):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -107,6 +109,7 @@ class Manager:
         self._lines, self._news, self._reader = [], threading.Condition(), None
         self.storage = self.dir / "storage"
         self.shared = self.dir / "shared"
+        self.store = store or make_store(self)
         self.manager_yaml = merge(self._default_yaml(recorder, manual_clock, live), yaml)
         self.reference = merge(self._default_reference(), reference)
         self.write_config()
@@ -115,10 +118,9 @@ class Manager:
 
     # ---- Files --------------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _default_yaml(recorder, manual_clock, live):
+    def _default_yaml(self, recorder, manual_clock, live):
         plugins = {
-            "persist": {"file": "persist-sqlite"},
+            "persist": self.store.yaml(),
             "task_scheduler": {"file": "scheduler-priority"},
             "job_compiler": {"file": "compiler-js"},
             "clock": {"file": "clock-manual" if manual_clock else "clock-system"},

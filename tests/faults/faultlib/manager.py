@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.farm import Farm
 from harness.http import Api
 from harness.manager import Manager, merge, program, sanitizer
+from harness.store import SqliteStore
 
 BUILD = Path(os.environ.get("FLAMENCO_BUILD") or program().parent.parent)
 COMPILER = BUILD / "tests" / "faults" / "compiler-test.so"
@@ -61,6 +62,7 @@ class FaultManager(Manager):
             limits["request_timeout"] = request_timeout
         base = {"plugins": {"job_compiler": {"file": str(COMPILER)}}, "limits": limits}
         if database:
+            kw["store"] = kw.get("store") or SqliteStore(self)
             base["plugins"]["persist"] = {"settings": {"path": str(database)}}
         keys = {"blocklist_threshold": 100000, "task_fail_after_softfail_count": 100000}
         if storage:

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-#include "fixture.h"
+#include "fixture_store.h"
 
 /* ---- Life ---- */
 
@@ -20,10 +20,7 @@ void fixture_init(fixture *f)
     fake_host_init(&f->fake);
     f->fake.now_us = NOW;
     temp_dir_make(f->dir);
-    temp_path(f->database, "%s/farm.sqlite", f->dir);
-    temp_path(f->path, "%s/farm-c.sqlite", f->dir);
-    fake_host_set(&f->fake, "database", f->database);
-    fake_host_set(&f->fake, "busy_timeout", "20ms");
+    fixture_store_init(f);
     f->err = (flamenco_error)FLAMENCO_ERROR_INIT;
     f->plugin = flamenco_plugin_query();
     f->db = fake_host_table(f->plugin, FLAMENCO_PERSISTENCE);
@@ -73,6 +70,7 @@ void fixture_fini(fixture *f)
 {
     if (f->self != NULL)
         fixture_crash(f);
+    fixture_store_fini(f);
     fake_cx_destroy(f->own_cx);
     fake_host_fini(&f->fake);
     temp_dir_remove(f->dir);

@@ -8,8 +8,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "fixture.h"
-#include "store.h"
+#include "fixture_store.h"
 
 #define LATER (NOW + 5 * SECOND)
 
@@ -387,15 +386,6 @@ static void last_rendered_follows_the_last_job(void **state)
 
 /* ---- Purging ---- */
 
-static int64_t count_rows(fixture *f, const char *table)
-{
-    char sql[128];
-    int64_t n = -1;
-    (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
-    assert_int_equal(fl_connection_int(f->writer->db, sql, &n, &f->err), 0);
-    return n;
-}
-
 static void purge_leaves_no_row_behind(void **state)
 {
     static const char *const tables[] = { "job",  "job_hot",   "task",    "task_cold",    "dep",
@@ -404,7 +394,7 @@ static void purge_leaves_no_row_behind(void **state)
     int64_t worker = fixture_worker(f, "w", "blender,ffmpeg,misc");
     int64_t kept = fixture_job(f, 50, 0, three_tasks, 3), before[9], gone[2];
     for (size_t i = 0; i < 9; ++i)
-        before[i] = count_rows(f, tables[i]);
+        before[i] = fixture_count_rows(f, tables[i]);
     gone[0] = fixture_job(f, 90, 0, three_tasks, 3);
     /* The remains of a crash: not all of its tasks were stored. */
     flamenco_job half = new_job(f);
@@ -432,7 +422,7 @@ static void purge_leaves_no_row_behind(void **state)
         assert_int_equal(left, 0);
     }
     for (size_t i = 0; i < 9; ++i)
-        assert_int_equal(count_rows(f, tables[i]), before[i]);
+        assert_int_equal(fixture_count_rows(f, tables[i]), before[i]);
     assert_int_equal(fixture_read_job(f, kept).n_tasks, 3);
     assert_int_equal(DB(f, task_shown_for_worker, worker, &task), FLAMENCO_E_NOT_FOUND);
     assert_int_equal(fixture_assign(f, worker, &task), 0);
@@ -453,22 +443,22 @@ static void purge_takes_dependencies_in_portions(void **state)
     OK(f, job_hide, job);
     uint64_t left = 1;
     for (int steps = 0; left > 0; ++steps) {
-        int64_t tasks_before = count_rows(f, "task"), deps_before = count_rows(f, "dep");
+        int64_t tasks_before = fixture_count_rows(f, "task"), deps_before = fixture_count_rows(f, "dep");
         assert_true(steps < 20);
         OK(f, job_purge, job, PORTION, &left);
-        assert_true(deps_before - count_rows(f, "dep") <= PORTION);
-        assert_true(tasks_before - count_rows(f, "task") <= PORTION);
-        assert_true(count_rows(f, "task") + count_rows(f, "dep") + (int64_t)left <
+        assert_true(deps_before - fixture_count_rows(f, "dep") <= PORTION);
+        assert_true(tasks_before - fixture_count_rows(f, "task") <= PORTION);
+        assert_true(fixture_count_rows(f, "task") + fixture_count_rows(f, "dep") + (int64_t)left <
                     tasks_before + deps_before + TASKS + 1);
     }
-    assert_int_equal(count_rows(f, "task"), 0);
-    assert_int_equal(count_rows(f, "dep"), 0);
-    assert_int_equal(count_rows(f, "job"), 0);
+    assert_int_equal(fixture_count_rows(f, "task"), 0);
+    assert_int_equal(fixture_count_rows(f, "dep"), 0);
+    assert_int_equal(fixture_count_rows(f, "job"), 0);
     int64_t again = fixture_job(f, 50, 0, tasks, TASKS);
     OK(f, job_hide, again);
     OK(f, job_purge, again, 0, &left);
     assert_int_equal(left, 0);
-    assert_int_equal(count_rows(f, "dep"), 0);
+    assert_int_equal(fixture_count_rows(f, "dep"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)

@@ -140,9 +140,11 @@ int32_t fl_workers_list(void *self, flamenco_cx *cx, const flamenco_page *page, 
         char sql[512];
         (void)snprintf(
             sql, sizeof(sql),
-            "SELECT " FL_WORKER_COLUMNS " FROM worker w WHERE ((?1>>w.status)&1) AND (?2 IS NULL OR w.updated>?2)"
-            " AND (?3 OR w.deleted IS NULL) AND w.id>?6 ORDER BY %s%s%s LIMIT ?4 OFFSET ?5",
-            worker_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",w.id" : "");
+            "SELECT " FL_WORKER_COLUMNS " FROM worker w WHERE " FL_IN_MASK(
+                "?1", "w.status") " AND (?2 IS NULL OR w.updated>?2) AND (?3<>0 OR w.deleted IS NULL) AND w.id>?6"
+                                  " ORDER BY %s%s%s LIMIT " FL_LIMIT("?4") " OFFSET ?5",
+            worker_orders[p.order], p.descending ? FL_DESCENDING : FL_ASCENDING,
+            p.order != FLAMENCO_ORDER_KEY ? ",w.id" : "");
         fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_WORKERS + p.order * 2 + p.descending], sql);
         fl_bind_int(&q, 1, p.mask);
         fl_bind_time(&q, 2, p.updated_after_us);
@@ -196,8 +198,9 @@ static int32_t update_worker(flamenco_session *s, int64_t key, uint32_t set, con
     fl_bind_text(&q, 10, row->task_types);
     fl_bind_int(&q, 11, row->can_restart);
     fl_bind_int(&q, 12, row->last_good_status);
-    int32_t rc = fl_query_run(&q);
-    if (rc == FLAMENCO_OK && sqlite3_changes64(s->db) == 0)
+    int64_t changed = 0;
+    int32_t rc = fl_query_run_count(&q, &changed);
+    if (rc == FLAMENCO_OK && changed == 0)
         rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such worker");
     if (rc == FLAMENCO_OK && (set & FLAMENCO_WORKER_SET_SIGN_ON))
         rc = set_types(s, key, row->task_types);
@@ -243,8 +246,9 @@ int32_t fl_worker_delete(void *self, flamenco_cx *cx, int64_t key, flamenco_erro
     fl_query q = fl_query_begin(call.s, FL_SQL_WORKER_DELETE);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, cx->now_us);
-    rc = fl_query_run(&q);
-    if (rc == FLAMENCO_OK && sqlite3_changes64(call.s->db) == 0)
+    int64_t changed = 0;
+    rc = fl_query_run_count(&q, &changed);
+    if (rc == FLAMENCO_OK && changed == 0)
         rc = fl_fail(call.s, FLAMENCO_E_NOT_FOUND, "no such worker");
     return fl_leave(&call, rc);
 }

@@ -89,8 +89,9 @@ int32_t fl_blocklist_remove(void *self, flamenco_cx *cx, int64_t job_key, const 
         fl_bind_int(&q, 1, job_key);
         fl_bind_int(&q, 2, type);
         fl_bind_int(&q, 3, worker_key);
-        rc = fl_query_run(&q);
-        if (rc == FLAMENCO_OK && sqlite3_changes64(call.s->db) > 0 && made_runnable_out != NULL)
+        int64_t changed = 0;
+        rc = fl_query_run_count(&q, &changed);
+        if (rc == FLAMENCO_OK && changed > 0 && made_runnable_out != NULL)
             rc = count_for(call.s, job_key, type, worker_key, &made);
     }
     rc = fl_leave(&call, rc > 0 ? FLAMENCO_OK : rc);

@@ -15,7 +15,7 @@
 static fl_query update_query(flamenco_session *s, uint32_t set)
 {
     char sql[192] = "";
-    if (s->updates[set] == NULL)
+    if (!fl_query_is_kept(&s->updates[set]))
         (void)snprintf(
             sql, sizeof(sql), "UPDATE task SET updated=?1%s%s%s%s%s WHERE id=?6",
             set & FLAMENCO_TASK_SET_STATUS ? ",status=?2" : "", set & FLAMENCO_TASK_SET_ACTIVITY ? ",activity=?3" : "",
@@ -47,8 +47,12 @@ static int32_t note_worker(flamenco_session *s, int64_t worker, int64_t task)
     fl_query q = fl_query_begin(s, FL_SQL_WORKER_LAST_TASK);
     fl_bind_int(&q, 1, worker);
     fl_bind_int(&q, 2, task);
-    int32_t rc = fl_query_run(&q);
-    if (rc == FLAMENCO_OK && sqlite3_changes64(s->db) == 0)
+    /* One that is known needs no answer. */
+    if (fl_known_worker_key(s, worker) != NULL)
+        return fl_query_run(&q);
+    int64_t changed = 0;
+    int32_t rc = fl_query_run_count(&q, &changed);
+    if (rc == FLAMENCO_OK && changed == 0)
         rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such worker");
     return rc;
 }

@@ -52,7 +52,7 @@ int32_t fl_tag_insert(void *self, flamenco_cx *cx, const flamenco_tag *row, int6
 {
     (void)self;
     fl_call call;
-    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
+    int32_t rc = fl_enter(&call, cx, FL_ONE, err);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_tag tag;
@@ -107,7 +107,7 @@ int32_t fl_tag_update(void *self, flamenco_cx *cx, const flamenco_tag *row, flam
 {
     (void)self;
     fl_call call;
-    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
+    int32_t rc = fl_enter(&call, cx, FL_ONE, err);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_tag tag;
@@ -116,8 +116,9 @@ int32_t fl_tag_update(void *self, flamenco_cx *cx, const flamenco_tag *row, flam
     fl_bind_int(&q, 1, tag.key);
     fl_bind_text(&q, 2, tag.name);
     fl_bind_text(&q, 3, tag.description);
-    rc = fl_query_run(&q);
-    if (rc == FLAMENCO_OK && sqlite3_changes64(call.s->db) == 0)
+    int64_t changed = 0;
+    rc = fl_query_run_count(&q, &changed);
+    if (rc == FLAMENCO_OK && changed == 0)
         rc = fl_fail(call.s, FLAMENCO_E_NOT_FOUND, "no such tag");
     return fl_leave(&call, rc);
 }
@@ -146,14 +147,15 @@ static int32_t delete_tag(flamenco_session *s, int64_t key)
     static const fl_sql steps[] = { FL_SQL_TAG_DROP_RUNQ, FL_SQL_TAG_DROP_MEMBERS, FL_SQL_TAG_DROP_JOBS,
                                     FL_SQL_TAG_DELETE };
     int32_t rc = FLAMENCO_OK;
+    int64_t changed = 0; /* by the last one */
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && rc == FLAMENCO_OK; ++i) {
         fl_query q = fl_query_begin(s, steps[i]);
         fl_bind_int(&q, 1, key);
         if (steps[i] == FL_SQL_TAG_DROP_JOBS)
             fl_bind_int(&q, 2, s->cx->now_us);
-        rc = fl_query_run(&q);
+        rc = fl_query_run_count(&q, &changed);
     }
-    if (rc == FLAMENCO_OK && sqlite3_changes64(s->db) == 0)
+    if (rc == FLAMENCO_OK && changed == 0)
         rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such tag");
     return rc;
 }

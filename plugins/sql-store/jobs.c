@@ -211,8 +211,8 @@ int32_t fl_jobs_set_delete_requested(void *self, flamenco_cx *cx, int64_t update
     fl_query q = fl_query_begin(call.s, FL_SQL_JOBS_MARK);
     fl_bind_int(&q, 1, updated_max_us);
     fl_bind_int(&q, 2, cx->now_us);
-    rc = fl_query_run(&q);
-    int64_t changed = sqlite3_changes64(call.s->db);
+    int64_t changed = 0;
+    rc = fl_query_run_count(&q, &changed);
     if (rc == FLAMENCO_OK && changed > 0) {
         q = fl_query_begin(call.s, FL_SQL_RUNQ_DROP_MARKED);
         rc = fl_query_run(&q);
@@ -226,7 +226,7 @@ int32_t fl_last_rendered_set(void *self, flamenco_cx *cx, int64_t job_key, flame
 {
     (void)self;
     fl_call call;
-    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
+    int32_t rc = fl_enter(&call, cx, FL_ONE, err);
     if (rc != FLAMENCO_OK)
         return rc;
     fl_query q = fl_query_begin(call.s, FL_SQL_LAST_RENDERED_SET);

@@ -22,18 +22,18 @@ typedef enum access {
     HIDDEN,
 } access;
 
-#define AROUND_HOT " CROSS JOIN job j ON j.id=h.id LEFT JOIN tag g ON g.id=h.tag"
+#define AROUND_HOT FL_JOIN "job j ON j.id=h.id LEFT JOIN tag g ON g.id=h.tag"
 
 static const struct {
     const char *tables, *column, *key;
 } orders[] = {
-    [FLAMENCO_ORDER_KEY] = { "job_hot h NOT INDEXED" AROUND_HOT, NULL, "h.id" },
-    [FLAMENCO_ORDER_UPDATED] = { "job_hot h INDEXED BY job_updated" AROUND_HOT, "h.updated", "h.id" },
-    [FLAMENCO_ORDER_NAME] = { "job j INDEXED BY job_name CROSS JOIN job_hot h ON h.id=j.id LEFT JOIN tag g ON "
-                              "g.id=h.tag",
+    [FLAMENCO_ORDER_KEY] = { "job_hot h" FL_NO_INDEX AROUND_HOT, NULL, "h.id" },
+    [FLAMENCO_ORDER_UPDATED] = { "job_hot h" FL_INDEX("job_updated") AROUND_HOT, "h.updated", "h.id" },
+    [FLAMENCO_ORDER_NAME] = { "job j" FL_INDEX("job_name") FL_JOIN
+                              "job_hot h ON h.id=j.id LEFT JOIN tag g ON g.id=h.tag",
                               "j.name", "j.id" },
-    [FLAMENCO_ORDER_STATUS] = { "job_hot h INDEXED BY job_status" AROUND_HOT, "h.status", "h.id" },
-    [FLAMENCO_ORDER_PRIORITY] = { "job_hot h INDEXED BY job_prio" AROUND_HOT, "h.prio", "h.id" },
+    [FLAMENCO_ORDER_STATUS] = { "job_hot h" FL_INDEX("job_status") AROUND_HOT, "h.status", "h.id" },
+    [FLAMENCO_ORDER_PRIORITY] = { "job_hot h" FL_INDEX("job_prio") AROUND_HOT, "h.prio", "h.id" },
 };
 
 /* How many jobs have a status of the mask: from the kept counters. */
@@ -93,33 +93,33 @@ static int32_t choose(flamenco_session *s, const fl_page *p, access *out)
 static size_t write_sql(const fl_page *p, access how, char *sql, size_t room)
 {
     const char *tables = orders[p->order].tables, *column = orders[p->order].column, *key = orders[p->order].key;
-    const char *where = "h.hidden=0", *direction = p->descending ? " DESC" : "";
+    const char *where = "h.hidden=0", *direction = p->descending ? FL_DESCENDING : FL_ASCENDING;
     size_t slot = FL_LIST_JOBS + (size_t)how * 10 + p->order * 2 + p->descending;
     switch (how) {
     case BY_ORDER:
         break;
     case BY_STATUS:
-        tables = "job_hot h INDEXED BY job_status" AROUND_HOT;
+        tables = "job_hot h" FL_INDEX("job_status") AROUND_HOT;
         where = "h.hidden=0 AND h.status IN(" STATUS_PARAMETERS ")";
         break;
     case BY_CHANGE:
-        tables = "job_hot h INDEXED BY job_updated" AROUND_HOT;
+        tables = "job_hot h" FL_INDEX("job_updated") AROUND_HOT;
         break;
     case MARKED:
         slot = FL_LIST_JOBS_MARKED;
-        tables = "job_hot h INDEXED BY job_marked" AROUND_HOT;
+        tables = "job_hot h" FL_INDEX("job_marked") AROUND_HOT;
         where = "h.delete_requested IS NOT NULL AND h.hidden=0";
         column = "h.delete_requested";
         key = "h.id";
-        direction = "";
+        direction = FL_ASCENDING;
         break;
     case HIDDEN:
         slot = FL_LIST_JOBS_HIDDEN;
-        tables = "job_hot h INDEXED BY job_hidden" AROUND_HOT;
+        tables = "job_hot h" FL_INDEX("job_hidden") AROUND_HOT;
         where = "h.hidden=1";
         column = NULL;
         key = "h.id";
-        direction = "";
+        direction = FL_ASCENDING;
         break;
     }
     /* A constant condition is no range for an index: the time is part of the text only where it is asked for. */
@@ -129,8 +129,9 @@ static size_t write_sql(const fl_page *p, access how, char *sql, size_t room)
     if (how == BY_ORDER && changed[0] != '\0')
         slot = FL_LIST_JOBS_CHANGED + p->descending;
     (void)snprintf(sql, room,
-                   "SELECT " FL_JOB_COLUMNS " FROM %s WHERE %s AND ((?1>>h.status)&1)%s AND h.id>?5"
-                   " ORDER BY %s%s%s%s%s LIMIT ?3 OFFSET ?4",
+                   "SELECT " FL_JOB_COLUMNS " FROM %s WHERE %s AND " FL_IN_MASK(
+                       "?1", "h.status") "%s AND h.id>?5"
+                                         " ORDER BY %s%s%s%s%s LIMIT " FL_LIMIT("?3") " OFFSET ?4",
                    tables, where, changed, column != NULL ? column : "", column != NULL ? direction : "",
                    column != NULL ? "," : "", key, direction);
     return slot;

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * rows.h - running the prepared statements: binding, stepping, reading columns, and handing rows over the border. Used by
- * every file that implements methods of the service.
+ * every file that implements methods of the service. Each back end has its own query.c behind the first part of this header,
+ * and its own store.h and statements.h (README.md of this folder).
  */
 #ifndef FL_ROWS_H
 #define FL_ROWS_H
 
 #include "store.h"
 
-/* A statement in use. Errors are sticky: after one, binding does nothing and stepping returns it. */
-typedef struct fl_query {
-    flamenco_session *s;
-    sqlite3_stmt *st;
-    int32_t rc;
-    uint32_t own; /* made for this use only, because the kept one is being stepped further out */
-} fl_query;
-
-/* Takes the session's statement, prepared at its first use. Every query is ended by fl_query_end(). */
+/* A statement in use (`fl_query`, store.h). Errors are sticky: after one, binding does nothing and stepping returns it.
+ *
+ * Takes the session's statement, prepared at its first use. Every query is ended by fl_query_end(). */
 fl_query fl_query_begin(flamenco_session *s, fl_sql id);
 /* The same for a statement whose text is put together from fixed pieces; `slot` keeps it. */
-fl_query fl_query_begin_text(flamenco_session *s, sqlite3_stmt **slot, const char *sql);
+fl_query fl_query_begin_text(flamenco_session *s, fl_kept *slot, const char *sql);
+/* Tells whether the slot keeps a statement already, so that its text need not be made. */
+int fl_query_is_kept(const fl_kept *slot);
 void fl_bind_int(fl_query *q, int at, int64_t value);
 void fl_bind_time(fl_query *q, int at, int64_t time_us); /* FLAMENCO_TIME_NONE = NULL */
 void fl_bind_text(fl_query *q, int at, flamenco_str text);
@@ -28,8 +25,11 @@ void fl_bind_uuid(fl_query *q, int at, const flamenco_uuid *uuid);
 int32_t fl_query_step(fl_query *q);
 /* Resets the statement. Returns rc when it is an error, else the query's own error or 0. */
 int32_t fl_query_end(fl_query *q, int32_t rc);
-/* Steps to the end and resets. Returns 0 or a negative error. */
+/* Steps to the end and resets. Returns 0 or a negative error. A back end may send a change without waiting for its answer: an
+ * error is then told by a later call, at the latest by fl_leave() of the method where the caller can be to blame for it. */
 int32_t fl_query_run(fl_query *q);
+/* The same, and tells how many rows it changed. */
+int32_t fl_query_run_count(fl_query *q, int64_t *changed_out);
 /* The same for a statement that gives one integer: *out is it, or `none` without a row. */
 int32_t fl_query_int(fl_query *q, int64_t none, int64_t *out);
 
@@ -187,5 +187,10 @@ int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs
 
 /* First task key and one behind the last of a job, hidden or not. Returns 1, 0 when there is no such job, or an error. */
 int32_t fl_job_range(flamenco_session *s, int64_t job, int64_t *first_out, int64_t *end_out);
+
+/* ---- Is everything as a recount says? (recount.c) CORRUPT with the first finding ---- */
+
+/* Checks all of it, in transactions of its own: the session has none. */
+int32_t fl_recount_all(fl_store *store, flamenco_session *session, flamenco_cx *cx, flamenco_error *err);
 
 #endif

@@ -219,11 +219,12 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
     skip_by_key(&p, &first, &end);
     if (rc >= 0 && !job.hidden) {
         char sql[1024];
-        (void)snprintf(
-            sql, sizeof(sql),
-            "SELECT " FL_TASK_OWN_COLUMNS ",t.uuid FROM task t WHERE t.id>=?1 AND t.id<?2"
-            " AND ((?3>>t.status)&1) AND (?4 IS NULL OR t.updated>?4) AND t.id>?7 ORDER BY %s%s%s LIMIT ?5 OFFSET ?6",
-            task_orders[p.order], p.descending ? " DESC" : "", p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
+        (void)snprintf(sql, sizeof(sql),
+                       "SELECT " FL_TASK_OWN_COLUMNS ",t.uuid FROM task t WHERE t.id>=?1 AND t.id<?2"
+                       " AND " FL_IN_MASK("?3", "t.status") " AND (?4 IS NULL OR t.updated>?4) AND t.id>?7"
+                                                            " ORDER BY %s%s%s LIMIT " FL_LIMIT("?5") " OFFSET ?6",
+                       task_orders[p.order], p.descending ? FL_DESCENDING : FL_ASCENDING,
+                       p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
         fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_TASKS + p.order * 2 + p.descending], sql);
         fl_bind_int(&q, 1, first);
         fl_bind_int(&q, 2, end);

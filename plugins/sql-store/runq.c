@@ -219,7 +219,7 @@ int32_t fl_runq_count(flamenco_session *s, int64_t job, fl_made *made)
 
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
 {
-    if (key != 0 && s->last_task.key == key && s->last_changes == sqlite3_total_changes64(s->db)) {
+    if (key != 0 && s->last_task.key == key && s->last_changes == fl_changes(s)) {
         *out = s->last_task;
         return FLAMENCO_OK;
     }

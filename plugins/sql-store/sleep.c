@@ -62,7 +62,7 @@ int32_t fl_sleep_set(void *self, flamenco_cx *cx, const flamenco_sleep_schedule 
 {
     (void)self;
     fl_call call;
-    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
+    int32_t rc = fl_enter(&call, cx, FL_ONE, err);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_sleep_schedule in;
@@ -90,8 +90,9 @@ int32_t fl_sleep_set_next(void *self, flamenco_cx *cx, int64_t worker_key, int64
     fl_query q = fl_query_begin(call.s, FL_SQL_SLEEP_SET_NEXT);
     fl_bind_int(&q, 1, worker_key);
     fl_bind_time(&q, 2, next_check_us);
-    rc = fl_query_run(&q);
-    if (rc == FLAMENCO_OK && sqlite3_changes64(call.s->db) == 0)
+    int64_t changed = 0;
+    rc = fl_query_run_count(&q, &changed);
+    if (rc == FLAMENCO_OK && changed == 0)
         rc = fl_fail(call.s, FLAMENCO_E_NOT_FOUND, "the worker has no sleep schedule");
     return fl_leave(&call, rc);
 }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base.h - what the sessions of every back end have in common, and how a method of the service begins and ends. Included by the
+ * store.h of each back end, which completes `struct flamenco_session`, `fl_kept` and `fl_query`.
+ */
+#ifndef FL_BASE_H
+#define FL_BASE_H
+
+#include "flamenco/persistence.h"
+
+typedef struct fl_store fl_store; /* the plugin's instance; has `host` */
+
+/* The part of a task that its changes work with. */
+typedef struct fl_task_state {
+    int64_t key, job, type, priority, worker, open_deps, steps_total, steps_done;
+    uint32_t status;
+} fl_task_state;
+
+struct flamenco_txn {
+    struct flamenco_session *session;
+};
+
+/* Names of task types by their number. Numbers are given out without gaps and a committed name never changes. */
+typedef struct fl_types {
+    flamenco_str *names; /* names[id - 1], owned */
+    uint64_t n, room;
+    uint64_t committed; /* of n; what lies above is this transaction's own */
+} fl_types;
+
+/* What the writer knows (known.c), by kind. */
+typedef struct fl_known fl_known;
+#define FL_KNOWN_WORKERS 0u
+#define FL_KNOWN_JOBS 1u
+#define FL_KNOWN_KINDS 2u
+
+/* What the shared methods use of a session. Begins `struct flamenco_session`. */
+// clang-format off
+#define FL_SESSION_MEMBERS                                                                                             \
+    fl_store *store;                                                                                                   \
+    uint32_t kind; /* FLAMENCO_SESSION_* */                                                                            \
+    uint32_t open; /* a transaction runs */                                                                            \
+    struct flamenco_txn txn;                                                                                           \
+    uint32_t in_savepoint; /* the executor's */                                                                        \
+    uint32_t savepoint_set; /* the store knows of it: something was changed in it */                                   \
+    int32_t failed; /* why only rollback is allowed; 0 = nothing */                                                    \
+    uint32_t visiting; /* lists that are being given out */                                                            \
+    uint32_t interrupted; /* atomic: interrupt() was called */                                                         \
+    flamenco_cx *cx; /* of the running method */                                                                       \
+    flamenco_error *err;                                                                                               \
+    fl_types types;                                                                                                    \
+    /* The writer's last task that was read (key 0 = none), and fl_changes() then: most tasks are changed right after, and */ \
+    /* need not be read again. */                                                                                      \
+    fl_task_state last_task;                                                                                           \
+    int64_t last_changes;                                                                                              \
+    fl_known *known; /* NULL = nothing yet */                                                                          \
+    uint64_t known_generation[FL_KNOWN_KINDS]; /* what was kept in another one is no longer true */                    \
+    uint32_t known_changed[FL_KNOWN_KINDS]; /* in this transaction */                                                  \
+    fl_kept statements[FL_SQL_COUNT];                                                                                  \
+    fl_kept lists[FL_LISTS];                                                                                           \
+    fl_kept updates[FL_UPDATES];
+// clang-format on
+
+/* The back end's session.c and upkeep: the service's methods of the same names (table.h has the rest). */
+int32_t fl_open(void *self, uint32_t kind, flamenco_session **out, flamenco_error *err);
+void fl_close(void *self, flamenco_session *session);
+void fl_interrupt(void *self, flamenco_session *session);
+int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err);
+int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err);
+void fl_rollback(void *self, flamenco_cx *cx);
+int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flamenco_error *err);
+
+uint32_t fl_wants_quiet(void *self);
+int32_t fl_maintain(void *self, flamenco_session *session, uint32_t phase, flamenco_error *err);
+
+/* How a method uses its transaction. */
+#define FL_READ 0u
+#define FL_WRITE 1u /* changes rows; a failure half-way makes the whole transaction fail */
+#define FL_ATOMIC \
+    2u /* changes rows and undoes them when it fails: for methods of several steps that are not called often */
+#define FL_ONE 3u /* changes something by one statement, which the store may refuse (EXISTS, NOT_FOUND) */
+
+/* A running method. */
+typedef struct fl_call {
+    flamenco_session *s;
+    flamenco_cx *cx; /* of the method around it, when a visitor called this one */
+    flamenco_error *err;
+    int64_t changes; /* of the connection when it began */
+    uint32_t how;
+} fl_call;
+
+/* Begins a method: finds the session of cx and checks that it may work now. Returns 0 or a negative error, after which the
+ * method returns it at once. INVALID: no transaction, a change on a reader, or a change from within a visitor. */
+int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err);
+/* Ends a method. Keeps "has changed nothing" true for a failure rc. Returns the method's result. */
+int32_t fl_leave(fl_call *call, int32_t rc);
+
+/* Tells whether only a rollback is allowed after this error. */
+uint32_t fl_is_fatal(int32_t code);
+/* Fills the running method's error; marks the transaction as failed where only a rollback is allowed. Returns code. */
+__attribute__((format(printf, 3, 4))) int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...);
+
+#endif
