@@ -308,8 +308,8 @@ static int32_t note_member(fl_instance *instance, const char *name)
     return FLAMENCO_OK;
 }
 
-/* Gives the instance to every member that it serves. The pages of a discovery come with it: what it announces points at
- * them. */
+/* Gives the instance to every member that it serves. The pages of a broadcaster and of a discovery come with it: without them
+ * nobody hears the one, and the other announces what is not there. */
 static int32_t set_members(fl_loader *loader, fl_instance *instance)
 {
     int brings_pages = 0, has_routes = 0;
@@ -323,6 +323,7 @@ static int32_t set_members(fl_loader *loader, fl_instance *instance)
             rc = note_member(instance, entry->member->name);
         if (rc != FLAMENCO_OK)
             return rc;
+        brings_pages |= strcmp(entry->member->name, "broadcaster") == 0;
         brings_pages |= strcmp(entry->member->name, "discovery") == 0;
         has_routes |= strcmp(entry->member->name, "http_routes") == 0;
     }
