@@ -159,6 +159,10 @@ class WebhookReceiver:
             return next((events[:i + 1] for i, event in enumerate(events) if match(event)), None)
         return self._wait(find, "the event", timeout)
 
+    def wait_event(self, index, timeout=30):
+        """The event of that number in events(), which may have to come first."""
+        return self._wait(lambda: self.events()[index:index + 1], f"event {index}", timeout)[0]
+
     def wait_requests(self, count, timeout=30):
         """Waits for so many requests in all, whatever was answered."""
         return self._wait(lambda: len(self.requests) >= count and list(self.requests), f"{count} requests", timeout)
