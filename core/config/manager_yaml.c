@@ -182,7 +182,6 @@ static void read_entry_key(reader *r, const char *what, const fl_yaml_pair *pair
 static void read_entry(reader *r, const fl_member *member, const char *what, const fl_yaml_node *node)
 {
     fl_plugin_entry e = { .member = member, .enabled = 1, .yaml_file = r->yaml->file, .line = node->line };
-    size_t before = r->problems->errors;
     /* "shaman: false" is short for "shaman: {enabled: false}". */
     if (!fl_yaml_bool(node, &e.enabled) && !fl_yaml_is_null(node) && node->kind != FL_YAML_MAP) {
         fail_at(r, node->line, "%s: a map is wanted, not %s", what, fl_yaml_kind_name(node));
@@ -194,8 +193,6 @@ static void read_entry(reader *r, const fl_member *member, const char *what, con
         fail_at(r, node->line, "%s: `use` names another instance, so `file` and `settings` have no place here", what);
     if (e.use == NULL && e.file == NULL)
         e.file = member->default_file;
-    if (e.use == NULL && e.file == NULL && e.enabled && r->problems->errors == before)
-        fail_at(r, node->line, "%s: `file` is missing", what);
     if (e.name == NULL)
         e.name = default_name(r, &e);
     if (e.name == NULL) {
@@ -270,8 +267,6 @@ static void take_default_set(reader *r)
         return;
     for (size_t i = 0; i < fl_members_count; ++i) {
         const fl_member *m = &fl_members[i];
-        if (m->default_file == NULL)
-            continue;
         fl_plugin_entry e = { .member = m, .name = m->name, .file = m->default_file, .enabled = 1, .yaml_file = "" };
         if ((m->flags & FL_MEMBER_ANY) != 0)
             e.name = m->default_file;
@@ -318,18 +313,17 @@ static void check_mandatory(reader *r, uint32_t line)
                 found = &r->entries[k];
         if ((m->flags & FL_MEMBER_MANDATORY) == 0 || (found != NULL && found->enabled))
             continue;
-        fail_at(r, found != NULL ? found->line : line, "plugins.%s is %s, but the manager cannot do without it%s%s",
-                m->name, found != NULL ? "disabled" : "missing", m->default_file != NULL ? "; as shipped: file: " : "",
-                m->default_file != NULL ? m->default_file : "");
+        fail_at(r, found != NULL ? found->line : line, "plugins.%s is %s, but the manager cannot do without it; as shipped: file: %s", m->name,
+                found != NULL ? "disabled" : "missing", m->default_file);
     }
 }
 
-/* What has no file to load is out of the loader's way; it was reported. */
+/* What has no plugin to use is out of the loader's way; it was reported. */
 static void disable_broken(reader *r)
 {
     for (size_t i = 0; i < r->n; ++i) {
         fl_plugin_entry *e = &r->entries[i];
-        if (e->use != NULL ? e->used == NULL || e->used->use != NULL || !e->used->enabled : e->file == NULL)
+        if (e->use != NULL && (e->used == NULL || e->used->use != NULL || !e->used->enabled))
             e->enabled = 0;
     }
 }

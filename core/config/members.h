@@ -16,7 +16,7 @@ typedef struct fl_member {
     const char *name; /* "persist" */
     const char *service; /* "flamenco.persistence/1" */
     uint32_t flags; /* FL_MEMBER_* */
-    const char *default_file; /* a bare name, loaded when manager.yaml has no `plugins:`; NULL = none */
+    const char *default_file; /* a bare name, loaded when manager.yaml names none */
     const char *doc; /* one line, for manager.yaml */
 } fl_member;
 

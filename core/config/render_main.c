@@ -57,8 +57,6 @@ int main(int argc, char **argv)
         return 2;
     }
     for (size_t i = 0; i < fl_members_count && n < PLUGINS_MAX; ++i) {
-        if (fl_members[i].default_file == NULL)
-            continue;
         plugins[n] = (fl_render_plugin){ &fl_members[i], fl_members[i].default_file,
                                          load_plugin(argv[argc - 1], fl_members[i].default_file) };
         missing += plugins[n++].descriptor == NULL;

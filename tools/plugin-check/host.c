@@ -358,6 +358,14 @@ flamenco_buf *kit_buf_make(kit *k, flamenco_str bytes)
     return buf;
 }
 
+/* The one kit of this process, for the function of the host that is given no handle. */
+static kit *only_kit;
+
+static flamenco_buf *host_buf_make(flamenco_str text)
+{
+    return kit_buf_make(only_kit, text);
+}
+
 static void host_buf_ref(flamenco_buf *buf)
 {
     __atomic_add_fetch(&buf->refs, 1, __ATOMIC_RELAXED);
@@ -446,6 +454,7 @@ static int64_t host_limit(void *h, const char *key)
 
 void kit_host_init(kit_instance *i)
 {
+    only_kit = i->k;
     i->host = (flamenco_host){
         .struct_size = (uint32_t)sizeof(i->host),
         .abi_minor = FLAMENCO_ABI_MINOR,
@@ -468,6 +477,7 @@ void kit_host_init(kit_instance *i)
         .metric = host_metric,
         .buf_ref = host_buf_ref,
         .buf_unref = kit_buf_unref,
+        .buf_make = host_buf_make,
         .now_us = host_now_us,
         .monotonic_us = host_monotonic_us,
         .uuid_format = host_uuid_format,

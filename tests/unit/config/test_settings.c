@@ -355,8 +355,7 @@ static void settings_rendered_manager_yaml_is_valid_commented_and_not(void **sta
     size_t n = 0;
     (void)state;
     for (size_t i = 0; i < fl_members_count; ++i)
-        if (fl_members[i].default_file != NULL)
-            plugins[n++] = (fl_render_plugin){ &fl_members[i], fl_members[i].default_file, &plugin };
+        plugins[n++] = (fl_render_plugin){ &fl_members[i], fl_members[i].default_file, &plugin };
     plugins[n++] = (fl_render_plugin){ fl_member_find(FL_STR("event_forwarder")), "events-webhook", NULL };
     fl_manager_yaml_render(plugins, n, &out);
     assert_false(out.failed);
