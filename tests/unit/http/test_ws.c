@@ -65,7 +65,9 @@ static void on_close(void *ctx, fl_http_ws *ws, uint32_t code)
 {
     harness *to = ctx;
     (void)ws;
+    pthread_mutex_lock(&to->lock); /* of several connections, on both loops */
     to->ws_code = code;
+    pthread_mutex_unlock(&to->lock);
     note(to, 'c');
 }
 
