@@ -25,6 +25,7 @@ typedef struct fl_run {
     fl_on_busy on_busy; /* of a standby; NULL: a store that is held ends the start */
     void *on_busy_ctx;
     fl_arena *arena; /* texts that last as long as the run */
+    int hangs; /* a restart went on although something did not end: nothing can be freed */
 } fl_run;
 
 /* Makes the parts that plugins may use from their creation on. run->yaml and f.config must stand. */
