@@ -369,7 +369,7 @@ run_plugin()
 {
     build_test || return 1
     local example code=0
-    for example in plugin shaman-flat; do
+    for example in plugin shaman-flat log-archive; do
         "examples/$example/test.sh" "$root/build-test" >"$scratch/plugin.out" 2>&1 || code=1
         cat "$scratch/plugin.out"
         count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"

@@ -26,7 +26,7 @@ typedef struct kit_block {
 } kit_block;
 
 struct flamenco_buf {
-    kit *k;
+    kit *k; /* NULL: not counted */
     uint32_t refs;
     uint64_t len;
     char data[];
@@ -354,16 +354,15 @@ flamenco_buf *kit_buf_make(kit *k, flamenco_str bytes)
     buf->len = bytes.len;
     if (bytes.len > 0)
         memcpy(buf->data, bytes.ptr, (size_t)bytes.len);
-    __atomic_add_fetch(&k->buffers, 1, __ATOMIC_RELAXED);
+    if (k != NULL)
+        __atomic_add_fetch(&k->buffers, 1, __ATOMIC_RELAXED);
     return buf;
 }
 
-/* The one kit of this process, for the function of the host that is given no handle. */
-static kit *only_kit;
-
+/* Whose it is is not told here, so these are not counted. */
 static flamenco_buf *host_buf_make(flamenco_str text)
 {
-    return kit_buf_make(only_kit, text);
+    return kit_buf_make(NULL, text);
 }
 
 static void host_buf_ref(flamenco_buf *buf)
@@ -376,7 +375,8 @@ void kit_buf_unref(flamenco_buf *buf)
     if (buf == NULL || __atomic_sub_fetch(&buf->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     memset(buf->data, 0xDB, (size_t)buf->len);
-    __atomic_sub_fetch(&buf->k->buffers, 1, __ATOMIC_RELAXED);
+    if (buf->k != NULL)
+        __atomic_sub_fetch(&buf->k->buffers, 1, __ATOMIC_RELAXED);
     free(buf);
 }
 
@@ -454,7 +454,6 @@ static int64_t host_limit(void *h, const char *key)
 
 void kit_host_init(kit_instance *i)
 {
-    only_kit = i->k;
     i->host = (flamenco_host){
         .struct_size = (uint32_t)sizeof(i->host),
         .abi_minor = FLAMENCO_ABI_MINOR,
@@ -477,7 +476,6 @@ void kit_host_init(kit_instance *i)
         .metric = host_metric,
         .buf_ref = host_buf_ref,
         .buf_unref = kit_buf_unref,
-        .buf_make = host_buf_make,
         .now_us = host_now_us,
         .monotonic_us = host_monotonic_us,
         .uuid_format = host_uuid_format,
@@ -486,5 +484,6 @@ void kit_host_init(kit_instance *i)
         .fail = host_fail,
         .buf_bytes = host_buf_bytes,
         .limit = host_limit,
+        .buf_make = host_buf_make,
     };
 }

@@ -171,6 +171,7 @@ static void cancelled_work_is_given_up(kit *k)
     types all = { 0 };
     sunk got;
     EXPECT_CODE(c.table->list(c.i->self, &c.cx->cx, on_type, &all, &c.err), FLAMENCO_OK, &c.err);
+    EXPECT(all.n > 0, "there is no job type");
     c.cx->cancelled = 1;
     int32_t rc = compile(&c, all.names[0], "", "{}", &got);
     EXPECT(rc == FLAMENCO_E_CANCELLED, "compiling for a cx that is cancelled gives %s", kit_code_name(rc));
