@@ -108,13 +108,14 @@ class Cluster:
         return f"host={host} port={self.port} user={user} dbname={database}"
 
     def sql(self, text, user=ROLE, database=DATABASE):
-        """Runs SQL; gives the output as lines of fields."""
-        done = subprocess.run([f"{self.bin}/psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text,
+        """Runs SQL; gives the rows as lists of texts."""
+        done = subprocess.run([f"{self.bin}/psql", "-XAtq", "-F", "\x1f", "-R", "\x1e", "-v", "ON_ERROR_STOP=1", "-c", text,
                                self.conninfo(user, database)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                               check=False, env=_environment())
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode(errors="replace"))
-        return [line.split("\t") for line in done.stdout.decode().splitlines()]
+        out = done.stdout.decode().removesuffix("\n")
+        return [row.split("\x1f") for row in out.split("\x1e")] if out else []
 
     def start(self):
         with open(self.log, "ab") as log:
