@@ -372,11 +372,11 @@ static int32_t need_empty(copy *c)
         rc = flamenco_persist_workers_list(c->target, to_cx(c), &page, pass_worker, NULL, &workers, c->err);
     if (rc == FLAMENCO_OK)
         rc = flamenco_persist_tags_list(c->target, to_cx(c), stop_at_first, &tags, c->err);
-    if (rc == FLAMENCO_OK && jobs + hidden + workers + tags > 0)
+    jobs += hidden;
+    if (rc == FLAMENCO_OK && jobs + workers + tags > 0)
         rc = flamenco_fail(c->err, FLAMENCO_E_CONFLICT,
                            "the target is not empty: it has %llu jobs, %llu workers%s; nothing was changed",
-                           (unsigned long long)(jobs + hidden), (unsigned long long)workers,
-                           tags > 0 ? " and tags" : "");
+                           (unsigned long long)jobs, (unsigned long long)workers, tags > 0 ? " and tags" : "");
     return rc;
 }
 

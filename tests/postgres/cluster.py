@@ -58,13 +58,13 @@ def _environment():
 
 
 class Cluster:
-    """One server. start() and stop() as often as wanted; close() removes it."""
+    """One server. start() and stop() as often as wanted; close() removes it. base: the folder that its own is made in."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, base=None):
         self.bin = find_programs()
         if self.bin is None:
             raise RuntimeError("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin/initdb")
-        base = next(d for d in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp") if d and os.path.isdir(d) and
+        base = base or next(d for d in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp") if d and os.path.isdir(d) and
                     (os.geteuid() != 0 or _reachable(d)))
         self.dir = tempfile.mkdtemp(prefix="fl-pg-", dir=base)
         self.data = os.path.join(self.dir, "data")
