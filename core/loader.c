@@ -441,6 +441,17 @@ size_t fl_loader_count(const fl_loader *loader)
     return loader->n_instances;
 }
 
+const char *fl_loader_main_setting(const fl_loader *loader, size_t index)
+{
+    const flamenco_setting *const *settings = loader->instances[index].plugin.settings;
+    for (size_t i = 0; settings != NULL && settings[i] != NULL; ++i) {
+        uint32_t type = settings[i]->type;
+        if (settings[i]->reference_key == NULL && (type == FLAMENCO_SETTING_TEXT || type == FLAMENCO_SETTING_PATH))
+            return settings[i]->key;
+    }
+    return NULL;
+}
+
 /* What one that could not be loaded does not have. */
 static const char *text_or_dash(const char *text)
 {

@@ -52,6 +52,9 @@ void fl_loader_destroy(fl_loader *loader);
 size_t fl_loader_count(const fl_loader *loader);
 fl_plugin_info fl_loader_info(const fl_loader *loader, size_t index);
 
+/* The setting that says where an instance's data is: the first text or path that has no place elsewhere. NULL: none. */
+const char *fl_loader_main_setting(const fl_loader *loader, size_t index);
+
 /* Those that manager.yaml names but switches off: what is known of them without loading the file. */
 size_t fl_loader_count_disabled(const fl_loader *loader);
 fl_plugin_info fl_loader_info_disabled(const fl_loader *loader, size_t index);

@@ -22,6 +22,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/child.h"
+#include "core/copy.h"
 #include "core/garbage.h"
 #include "core/lifecycle.h"
 #include "core/options.h"
@@ -444,6 +445,12 @@ static int run_program(program *p, const sigset_t *signals)
     if (rc == FLAMENCO_OK && p->options.write_config) {
         fl_config_problems_log(&p->problems, "config");
         return write_config(p);
+    }
+    if (p->options.copy_data) {
+        fl_config_problems_log(&p->problems, "config");
+        fl_copy_options copy = { p->options.from, p->options.to, &p->places, p->run.yaml, p->run.f.config };
+        pthread_sigmask(SIG_UNBLOCK, signals, NULL); /* may be killed at any moment */
+        return rc != FLAMENCO_OK ? 1 : fl_copy_data(&copy);
     }
     if (p->run.yaml != NULL && p->run.f.config != NULL) {
         set_versions(p);

@@ -29,6 +29,8 @@ static const option options[] = {
       "show which files of Shaman nobody needs any more, then quit" },
     { "shaman-gc-delete", FLAG, offsetof(fl_options, gc_delete), NULL,
       "remove files of Shaman that nobody needs any more, then quit" },
+    { "from", TEXT, offsetof(fl_options, from), "STORE", "copy-data: where the data is, PLUGIN:PLACE" },
+    { "to", TEXT, offsetof(fl_options, to), "STORE", "copy-data: an empty store, PLUGIN:PLACE" },
     { "setup-assistant", FLAG, offsetof(fl_options, setup_assistant), NULL, "start as if for the first time" },
     { "standby", FLAG, offsetof(fl_options, standby), NULL,
       "wait without listening while another manager holds the store, then take over" },
@@ -48,7 +50,8 @@ void fl_options_usage(int to_stderr)
     FILE *out = to_stderr ? stderr : stdout;
     fprintf(
         out,
-        "usage: flamenco-manager [OPTION]...\n\n"
+        "usage: flamenco-manager [OPTION]...\n"
+        "       flamenco-manager copy-data --from STORE --to STORE [OPTION]...\n\n"
         "Serves a Flamenco render farm. Settings are read from flamenco-manager.yaml in the working directory, and\n"
         "from manager.yaml, which also says which plugins are loaded.\n\n");
     for (size_t i = 0; i < OPTIONS; ++i) {
@@ -114,6 +117,10 @@ int fl_options_read(int argc, char **argv, fl_options *out)
     memset(out, 0, sizeof(*out));
     for (int i = 1; i < argc; ++i) {
         const char *name = argv[i];
+        if (i == 1 && strcmp(name, "copy-data") == 0) {
+            out->copy_data = 1;
+            continue;
+        }
         if (name[0] != '-' || name[1] == '\0' || strcmp(name, "--") == 0)
             return 0; /* what is left over is ignored, as the reference does */
         name += name[1] == '-' ? 2 : 1;
@@ -125,6 +132,9 @@ int fl_options_read(int argc, char **argv, fl_options *out)
         if (set_option(out, o, value) != 0)
             return complain("bad or missing value of", argv[equals != NULL || o->kind == FLAG ? i : i - 1]);
     }
+    if (!out->help && out->copy_data != (out->from != NULL && out->to != NULL))
+        return complain(out->copy_data ? "copy-data needs" : "--from and --to belong to",
+                        out->copy_data ? "--from and --to" : "copy-data");
     return 0;
 }
 

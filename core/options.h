@@ -11,6 +11,8 @@ typedef struct fl_options {
     const char *config; /* manager.yaml; NULL = look for it */
     int version, help, quiet, debug, trace, write_config, check_config, list_plugins, setup_assistant, standby;
     int gc_show, gc_delete;
+    int copy_data; /* the command: the program's first argument */
+    const char *from, *to; /* of copy_data */
     int log_json;
 } fl_options;
 

@@ -112,7 +112,7 @@ void fl_bind_uuid(fl_query *q, int at, const flamenco_uuid *uuid)
 
 /* PostgreSQL takes no NUL in a text, nor what is no UTF-8. Such a byte is written as U+10FFFE (no character, and none that any
  * text has reason to hold) and two digits; so are the bytes of U+10FFFE itself. */
-static const char mark[] = "\xF4\x8F\xBF\xBE";
+static const unsigned char mark[] = { 0xF4, 0x8F, 0xBF, 0xBE };
 #define MARK_LEN 4u
 #define ESCAPED_LEN (MARK_LEN + 2u)
 
@@ -307,7 +307,7 @@ static flamenco_str unescape(fl_query *q, flamenco_str text)
 flamenco_str fl_column_text(fl_query *q, int at)
 {
     flamenco_str text = { PQgetvalue(q->res, q->row, at), (uint64_t)PQgetlength(q->res, q->row, at) };
-    if (text.len >= ESCAPED_LEN && memchr(text.ptr, (unsigned char)mark[0], (size_t)text.len) != NULL)
+    if (text.len >= ESCAPED_LEN && memchr(text.ptr, mark[0], (size_t)text.len) != NULL)
         return unescape(q, text);
     return text;
 }

@@ -214,6 +214,7 @@
     X(WORKER_TYPES_DELETE, "DELETE FROM worker_type WHERE worker=?1")                                                  \
     X(WORKER_TYPE_ADD, "INSERT INTO worker_type(worker,type) VALUES(?1,?2) ON CONFLICT DO NOTHING")                    \
     X(WORKER_LAST_TASK, "UPDATE worker SET last_task=?2 WHERE id=?1")                                                  \
+    X(WORKER_LAST_TASK_GET, "SELECT last_task FROM worker WHERE id=?1")                                                \
     X(WORKER_LAST_TASK_IMPORT, "UPDATE worker SET last_task=?2 WHERE id=?1 AND coalesce((SELECT t.updated FROM task t" \
                                " WHERE t.id=worker.last_task),0)<=?3")                                                 \
     X(WORKER_SEEN, "UPDATE worker SET seen=greatest(coalesce(seen,?2),?2),updated=greatest(coalesce(updated,?2),?2)"   \
@@ -265,6 +266,7 @@
                           " WHERE f.worker=?1 AND f.task>=?2 AND f.task<?3 AND t.type=?4")                             \
     X(FAILURES_LIST, "SELECT " FL_WORKER_COLUMNS " FROM failure f JOIN worker w ON w.id=f.worker"                      \
                      " WHERE f.task=?1 ORDER BY f.worker")                                                             \
+    X(FAILURES_OF_JOB, "SELECT task,worker FROM failure WHERE task>=?1 AND task<?2 ORDER BY task,worker")              \
     X(FAILURES_DELETE, "DELETE FROM failure WHERE task>=?1 AND task<?2")                                               \
     /* check */                                                                                                        \
     X(CHECK_NEXT_JOB, "SELECT id FROM job WHERE id>?1 ORDER BY id LIMIT 1")                                            \
@@ -299,7 +301,8 @@ const char *fl_sql_text(fl_sql id);
 #define FL_LIST_JOBS_CHANGED 32
 #define FL_LIST_TASKS 34
 #define FL_LIST_WORKERS 44
-#define FL_LISTS 54
+#define FL_LIST_TASKS_COMMANDS 54
+#define FL_LISTS 64
 #define FL_UPDATES 32
 
 #endif

@@ -199,6 +199,33 @@ int32_t fl_failures_list(void *self, flamenco_cx *cx, int64_t task_key, flamenco
     return fl_leave(&call, fl_workers_visit(&q, visit, ctx));
 }
 
+int32_t fl_failures_of_job(void *self, flamenco_cx *cx, int64_t job_key, flamenco_visit_failure visit, void *ctx,
+                           flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    int64_t first = 0, end = 0;
+    rc = fl_job_range(call.s, job_key, &first, &end);
+    if (rc <= 0)
+        return fl_leave(&call, rc);
+    int32_t stop = 0;
+    fl_query q = fl_query_begin(call.s, FL_SQL_FAILURES_OF_JOB);
+    fl_bind_int(&q, 1, first);
+    fl_bind_int(&q, 2, end);
+    ++call.s->visiting;
+    while (stop == 0 && (rc = fl_query_step(&q)) > 0) {
+        flamenco_failure row = { .struct_size = (uint32_t)sizeof(row),
+                                 .task_key = fl_column_int(&q, 0),
+                                 .worker_key = fl_column_int(&q, 1) };
+        stop = visit(ctx, &row);
+    }
+    --call.s->visiting;
+    return fl_leave(&call, fl_query_end(&q, rc));
+}
+
 static int32_t delete_failures(flamenco_cx *cx, int64_t from, int64_t to, int64_t job_key, flamenco_error *err)
 {
     fl_call call;

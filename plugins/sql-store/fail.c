@@ -15,6 +15,7 @@ int32_t fl_fail(flamenco_session *s, int32_t code, const char *fmt, ...)
     char text[sizeof(((flamenco_error *)NULL)->text)];
     va_list args;
     va_start(args, fmt);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start stands right above */
     if (vsnprintf(text, sizeof(text), fmt, args) < 0)
         text[0] = '\0';
     va_end(args);

@@ -84,4 +84,7 @@ const flamenco_persistence fl_persistence_table = {
     .last_rendered_get = fl_last_rendered_get,
     .check = fl_check,
     .backup = fl_backup,
+    .failures_of_job = fl_failures_of_job,
+    .worker_last_task = fl_worker_last_task,
+    .worker_set_last_task = fl_worker_set_last_task,
 };

@@ -121,6 +121,7 @@ typedef struct shown_worker {
 typedef struct task_rows {
     flamenco_uuid job_uuid;
     int64_t first;
+    uint32_t with_commands;
     shown_worker workers[SHOWN_WORKERS]; /* by the last bits of the key */
 } task_rows;
 
@@ -168,8 +169,12 @@ static int32_t visit_tasks_of_job(fl_query *q, task_rows *rows, flamenco_visit_t
         flamenco_task row = { 0 };
         rc = fl_task_read_alone(q, &row);
         row.uuid = fl_column_uuid(q, FL_TASK_OWN_COLUMNS_COUNT);
+        if (rows->with_commands)
+            row.commands = fl_column_text(q, FL_TASK_OWN_COLUMNS_COUNT + 1);
         if (rc == FLAMENCO_OK)
             rc = complete_row(q->s, rows, &row);
+        if (rc == FLAMENCO_OK)
+            rc = q->rc;
         if (rc != FLAMENCO_OK)
             break;
         stop = visit(ctx, &row);
@@ -207,7 +212,7 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
     fl_known_job known = { .first_task = 0 };
     int64_t first = 0, end = 0;
     uint64_t total = 0;
-    rc = fl_page_read(s, page, FLAMENCO_TASK_STATUSES, FLAMENCO_ORDER_PRIORITY, 0, &p);
+    rc = fl_page_read(s, page, FLAMENCO_TASK_STATUSES, FLAMENCO_ORDER_PRIORITY, FLAMENCO_PAGE_WITH_COMMANDS, &p);
     if (rc == FLAMENCO_OK)
         rc = fl_job_state_get(s, job_key, &job);
     if (rc >= 0)
@@ -219,13 +224,15 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
     skip_by_key(&p, &first, &end);
     if (rc >= 0 && !job.hidden) {
         char sql[1024];
+        uint32_t with_commands = (p.flags & FLAMENCO_PAGE_WITH_COMMANDS) != 0;
+        size_t slot = (with_commands ? FL_LIST_TASKS_COMMANDS : FL_LIST_TASKS) + p.order * 2 + p.descending;
         (void)snprintf(sql, sizeof(sql),
-                       "SELECT " FL_TASK_OWN_COLUMNS ",t.uuid FROM task t WHERE t.id>=?1 AND t.id<?2"
+                       "SELECT " FL_TASK_OWN_COLUMNS ",t.uuid%s FROM task t%s WHERE t.id>=?1 AND t.id<?2"
                        " AND " FL_IN_MASK("?3", "t.status") " AND (?4 IS NULL OR t.updated>?4) AND t.id>?7"
                                                             " ORDER BY %s%s%s LIMIT " FL_LIMIT("?5") " OFFSET ?6",
-                       task_orders[p.order], p.descending ? FL_DESCENDING : FL_ASCENDING,
-                       p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
-        fl_query q = fl_query_begin_text(s, &s->lists[FL_LIST_TASKS + p.order * 2 + p.descending], sql);
+                       with_commands ? ",c.commands" : "", with_commands ? FL_TASK_COLD : "", task_orders[p.order],
+                       p.descending ? FL_DESCENDING : FL_ASCENDING, p.order != FLAMENCO_ORDER_KEY ? ",t.id" : "");
+        fl_query q = fl_query_begin_text(s, &s->lists[slot], sql);
         fl_bind_int(&q, 1, first);
         fl_bind_int(&q, 2, end);
         fl_bind_int(&q, 3, p.mask);
@@ -233,7 +240,7 @@ int32_t fl_tasks_list(void *self, flamenco_cx *cx, int64_t job_key, const flamen
         fl_bind_int(&q, 5, p.limit);
         fl_bind_int(&q, 6, p.offset);
         fl_bind_int(&q, 7, p.after_key);
-        task_rows rows = { .job_uuid = known.uuid, .first = known.first_task };
+        task_rows rows = { .job_uuid = known.uuid, .first = known.first_task, .with_commands = with_commands };
         rc = visit_tasks_of_job(&q, &rows, visit, ctx);
     }
     rc = rc > 0 ? FLAMENCO_OK : rc;

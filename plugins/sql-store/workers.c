@@ -253,6 +253,41 @@ int32_t fl_worker_delete(void *self, flamenco_cx *cx, int64_t key, flamenco_erro
     return fl_leave(&call, rc);
 }
 
+int32_t fl_worker_last_task(void *self, flamenco_cx *cx, int64_t worker_key, int64_t *task_key_out, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    int64_t task = -1;
+    fl_query q = fl_query_begin(call.s, FL_SQL_WORKER_LAST_TASK_GET);
+    fl_bind_int(&q, 1, worker_key);
+    rc = fl_query_int(&q, -1, &task);
+    if (rc == FLAMENCO_OK && task < 0)
+        rc = fl_fail(call.s, FLAMENCO_E_NOT_FOUND, "no such worker");
+    if (rc == FLAMENCO_OK)
+        *task_key_out = task;
+    return fl_leave(&call, rc);
+}
+
+int32_t fl_worker_set_last_task(void *self, flamenco_cx *cx, int64_t worker_key, int64_t task_key, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_WRITE, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    int64_t changed = 0;
+    fl_query q = fl_query_begin(call.s, FL_SQL_WORKER_LAST_TASK);
+    fl_bind_int(&q, 1, worker_key);
+    fl_bind_int(&q, 2, task_key);
+    rc = fl_query_run_count(&q, &changed);
+    if (rc == FLAMENCO_OK && changed == 0)
+        rc = fl_fail(call.s, FLAMENCO_E_NOT_FOUND, "no such worker");
+    return fl_leave(&call, rc);
+}
+
 int32_t fl_workers_timed_out(void *self, flamenco_cx *cx, int64_t seen_max_us, flamenco_visit_worker visit, void *ctx,
                              flamenco_error *err)
 {

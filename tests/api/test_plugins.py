@@ -3,7 +3,7 @@
 import pytest
 from harness.manager import program, scale
 from harness.openapi import assert_schema
-from harness.store import backend
+from harness.store import backend, sqlite_only
 
 SETTING = {"key", "type", "value", "secret", "given", "place"}
 
@@ -30,9 +30,10 @@ def test_loaded_plugins_are_listed(farm):
             "sleep_scheduler"} <= set(found)
 
 
+@sqlite_only
 def test_settings(make_farm, tmp_path):
     farm = make_farm(yaml={"plugins": {
-        "persist": {"file": "persist-sqlite", "settings": {"conninfo": None, "schema": None, "checkpoint_pages": 500}},
+        "persist": {"file": "persist-sqlite", "settings": {"checkpoint_pages": 500}},
         "farm_status": {"file": "farm-status", "enabled": False},
         "http_routes": [{"use": "broadcaster"}, {"file": "webapp", "name": "pages", "settings": {"directory": str(tmp_path)}}]}})
     found = plugins(farm)

@@ -3,15 +3,19 @@
 
 import contextlib
 import json
+import pathlib
 import resource
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 from fill import fill
 from live import page_memory, pages, visitors
 from manager import Manager, running
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "postgres"))
+from cluster import ROLE, Cluster, find_programs # noqa: E402
 from shaman import file_lists, small_files, upload_memory, uploads
 
 
@@ -256,8 +260,46 @@ def memory(bench):
             bench.add("rss.helper", manager.all_rss_mib() - manager.rss_mib())
 
 
+@contextlib.contextmanager
+def server(bench):
+    """A PostgreSQL server whose commits reach the disk; None where PostgreSQL is not installed."""
+    if find_programs() is None:
+        yield None
+        return
+    bench.scratch.chmod(0o711) # it runs as somebody else
+    cluster = Cluster({"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB", "autovacuum_naptime": "1min"},
+                      bench.scratch)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def stores(bench):
+    """persist-sqlite and persist-postgres side by side: the closed loop, and a job of 10,000 tasks."""
+    s = bench.sizes
+    with server(bench) as cluster:
+        if cluster is None:
+            bench.note("PostgreSQL is not installed")
+        for run in bench.each_run():
+            for kind in ("sqlite", "postgres") if cluster else ("sqlite",): # in turn, so that both see the same noise
+                conninfo = None
+                if kind == "postgres":
+                    cluster.sql(f"CREATE DATABASE bench{run} OWNER {ROLE}", user="postgres", database="postgres")
+                    conninfo = cluster.conninfo(database=f"bench{run}")
+                with running(bench, f"store-{kind}", conninfo=conninfo) as manager:
+                    big = manager.farm("--submit-tasks", s.big_job)
+                    report = manager.farm("--workers", s.workers, "--tasks", s.loop_tasks)
+                bench.expect_no_errors(report)
+                bench.add(f"{kind}.rate", report["tasks_per_s"])
+                bench.add(f"{kind}.cpu", report["server"]["cpu_us_per_task"])
+                bench.add(f"{kind}.ask", report["operations"]["ask"]["p50_us"] / 1000)
+                bench.add(f"{kind}.completed", report["operations"]["completed"]["p99_us"] / 1000)
+                bench.add(f"{kind}.big", big["accepted_s"])
+
+
 FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists, long_lists,
-                                   cpu_per_request, start, restart, memory, uploads, upload_memory,
+                                   cpu_per_request, stores, start, restart, memory, uploads, upload_memory,
                                    small_files, file_lists, pages, page_memory, visitors)}
 
 

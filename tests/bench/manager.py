@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
 START_LIMIT_S = 600 # the check of a large database is part of some starts
 
@@ -39,7 +40,7 @@ def children_of(pid):
 class Manager:
     """Writes the configuration; start() and stop() may be called again and again on the same data."""
 
-    def __init__(self, bench, name, fresh=True):
+    def __init__(self, bench, name, fresh=True, conninfo=None):
         self.bench, self.process = bench, None
         self.folder = folder = bench.folder(name, fresh)
         with socket.socket() as s:
@@ -49,6 +50,17 @@ class Manager:
         (folder / "flamenco-manager.yaml").write_text(
             f"_meta: {{version: 3}}\nlisten: 127.0.0.1:{self.port}\nshared_storage_path: {folder}/shared\n"
             f"local_manager_storage_path: {folder}/storage\nautodiscoverable: false\n", encoding="utf-8")
+        if conninfo:
+            self.use_postgres(conninfo)
+
+    def use_postgres(self, conninfo):
+        """As shipped, but for the store."""
+        shipped = (ROOT / "etc" / "manager.yaml").read_text(encoding="utf-8")
+        text = shipped.replace("    file: persist-sqlite\n    settings:\n",
+                               f"    file: persist-postgres\n    settings:\n      conninfo: {json.dumps(conninfo)}\n")
+        assert text != shipped
+        (self.folder / "etc").mkdir(exist_ok=True)
+        (self.folder / "etc" / "manager.yaml").write_text(text, encoding="utf-8")
 
     def start(self):
         """Starts it; returns the seconds until the first answer."""
@@ -153,9 +165,9 @@ class Manager:
 
 
 @contextlib.contextmanager
-def running(bench, name, fresh=True):
+def running(bench, name, fresh=True, conninfo=None):
     """A manager that runs during the block: with empty data, or with what the last one of that name left."""
-    manager = Manager(bench, name, fresh)
+    manager = Manager(bench, name, fresh, conninfo)
     manager.start()
     try:
         yield manager

@@ -3,6 +3,8 @@
  * persist.c - measures what persist-sqlite costs per task: one task = 6 requests (schedule, two activities, steps, activity,
  * completed) of 50 workers, each request in a savepoint, 50 requests a commit. Run by hand:
  *     ninja -C build tests/bench/bench-persist && build/tests/bench/bench-persist [FINISHED_TASKS] [TASKS]
+ * The same for persist-postgres:
+ *     tests/postgres/with-postgres build/tests/bench/bench-persist-postgres [FINISHED_TASKS] [TASKS]
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -58,13 +58,13 @@ def _environment():
 
 
 class Cluster:
-    """One server. start() and stop() as often as wanted; close() removes it."""
+    """One server. start() and stop() as often as wanted; close() removes it. base: the folder that its own is made in."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, base=None):
         self.bin = find_programs()
         if self.bin is None:
             raise RuntimeError("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin/initdb")
-        base = next(d for d in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp") if d and os.path.isdir(d) and
+        base = base or next(d for d in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp") if d and os.path.isdir(d) and
                     (os.geteuid() != 0 or _reachable(d)))
         self.dir = tempfile.mkdtemp(prefix="fl-pg-", dir=base)
         self.data = os.path.join(self.dir, "data")
@@ -108,13 +108,14 @@ class Cluster:
         return f"host={host} port={self.port} user={user} dbname={database}"
 
     def sql(self, text, user=ROLE, database=DATABASE):
-        """Runs SQL; gives the output as lines of fields."""
-        done = subprocess.run([f"{self.bin}/psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", text,
+        """Runs SQL; gives the rows as lists of texts."""
+        done = subprocess.run([f"{self.bin}/psql", "-XAtq", "-F", "\x1f", "-R", "\x1e", "-v", "ON_ERROR_STOP=1", "-c", text,
                                self.conninfo(user, database)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
                               check=False, env=_environment())
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode(errors="replace"))
-        return [line.split("\t") for line in done.stdout.decode().splitlines()]
+        out = done.stdout.decode().removesuffix("\n")
+        return [row.split("\x1f") for row in out.split("\x1e")] if out else []
 
     def start(self):
         with open(self.log, "ab") as log:

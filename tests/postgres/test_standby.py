@@ -13,31 +13,16 @@ from faultlib.manager import BUILD
 from faultlib.recount import recount_store
 from harness.http import Api
 from harness.manager import scale
-from harness.store import SqliteStore
+from harness.store import SqliteFile
 
 TAKEOVER_S = 10
 QUEUED_AND_ACTIVE = (0, 1)
 
 
-class SharedFile(SqliteStore):
-    """One file for two managers."""
-
-    def __init__(self, path):
-        self.path = path
-        super().__init__(self)
-
-    @property
-    def database(self):
-        return self.path
-
-    def yaml(self):
-        return {"file": "persist-sqlite", "settings": {"path": str(self.path)}}
-
-
 @pytest.fixture(params=["postgres", "sqlite"])
 def pair(request, make_manager, tmp_path):
     """make() gives two managers of one farm: store, storage and address are the same. The second one stands by."""
-    store = request.getfixturevalue("store") if request.param == "postgres" else SharedFile(tmp_path / "shared.sqlite")
+    store = request.getfixturevalue("store") if request.param == "postgres" else SqliteFile(tmp_path / "shared.sqlite")
 
     def make(**kw):
         first = make_manager(store=store, storage=tmp_path / "storage", args=["--standby"], **kw)

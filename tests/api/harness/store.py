@@ -42,11 +42,6 @@ class SqliteStore:
     def yaml():
         return {"file": "persist-sqlite"}
 
-    @property
-    def data(self):
-        """How `copy-data` is told of it."""
-        return f"persist-sqlite:{self.manager.database}"
-
     def query(self, sql):
         """Rows of a statement that changes nothing."""
         db = sqlite3.connect(f"file:{self.manager.database}?mode=ro", uri=True)
@@ -73,6 +68,17 @@ class SqliteStore:
         return f"X'{uuid.UUID(text).hex}'"
 
 
+class SqliteFile(SqliteStore):
+    """A file of its own, which several managers can be given."""
+
+    def __init__(self, path):
+        super().__init__(self)
+        self.database = path
+
+    def yaml(self):
+        return {"file": "persist-sqlite", "settings": {"path": str(self.database)}}
+
+
 class PostgresStore:
     kind = "postgres"
 
@@ -82,10 +88,6 @@ class PostgresStore:
 
     def yaml(self):
         return {"file": "persist-postgres", "settings": {"conninfo": self.server.conninfo(), "schema": self.schema}}
-
-    @property
-    def data(self):
-        return f"persist-postgres:conninfo='{self.server.conninfo()}',schema={self.schema}"
 
     def query(self, sql):
         rows = self.server.sql(f'SET search_path TO "{self.schema}"; {sql}')

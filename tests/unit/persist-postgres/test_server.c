@@ -358,7 +358,7 @@ static void explain(PGconn *db, fl_sql id, char *out, size_t room)
                                i == 0 && uuid ? "uuid" : "bigint");
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", i == 0 ? "" : ",", values[i]);
     }
-    at += (size_t)snprintf(prepare + at, sizeof(prepare) - at, "%s AS %s", parameters > 0 ? ")" : "", sql);
+    (void)snprintf(prepare + at, sizeof(prepare) - at, "%s AS %s", parameters > 0 ? ")" : "", sql);
     for (char *c = prepare; *c != '\0'; ++c)
         *c = *c == '?' ? '$' : *c;
     (void)snprintf(text + len, sizeof(text) - len, ")");
@@ -382,14 +382,22 @@ static void hot_statements_walk_an_index_and_sort_nothing(void **state)
         fl_sql id;
         const char *index;
     } cases[] = {
-        { FL_SQL_TASK_HELD, "task_active" },      { FL_SQL_RUNQ_NEXT, "runq_pkey" },
-        { FL_SQL_TASK_RUNNABLE, "task_run" },     { FL_SQL_RUN_HEAD, "task_run" },
-        { FL_SQL_RUN_NEXT_TYPE, "task_run" },     { FL_SQL_RUN_COUNT, "task_run" },
-        { FL_SQL_RUNQ_GET, "runq_job" },          { FL_SQL_RUNQ_DELETE, "runq_job" },
-        { FL_SQL_DEPENDANTS, "dep_pkey" },        { FL_SQL_OPEN_DEPS_ADD, "task_pkey" },
-        { FL_SQL_TASK_FIND, "task_uuid_key" },    { FL_SQL_TASK_FIND_ALONE, "task_uuid_key" },
-        { FL_SQL_WORKER_GET, "worker_uuid_key" }, { FL_SQL_JOB_STATE, "job_hot_pkey" },
-        { FL_SQL_BULK_SCAN, "task_pkey" },        { FL_SQL_TASKS_TIMED_OUT, "task_active" },
+        { FL_SQL_TASK_HELD, "task_active" },
+        { FL_SQL_RUNQ_NEXT, "runq_pkey" },
+        { FL_SQL_TASK_RUNNABLE, "task_run" },
+        { FL_SQL_RUN_HEAD, "task_run" },
+        { FL_SQL_RUN_NEXT_TYPE, "task_run" },
+        { FL_SQL_RUN_COUNT, "task_run" },
+        { FL_SQL_RUNQ_GET, "runq_job" },
+        { FL_SQL_RUNQ_DELETE, "runq_job" },
+        { FL_SQL_DEPENDANTS, "dep_pkey" },
+        { FL_SQL_OPEN_DEPS_ADD, "task_pkey" },
+        { FL_SQL_TASK_FIND, "task_uuid_key" },
+        { FL_SQL_TASK_FIND_ALONE, "task_uuid_key" },
+        { FL_SQL_WORKER_GET, "worker_uuid_key" },
+        { FL_SQL_JOB_STATE, "job_hot_pkey" },
+        { FL_SQL_BULK_SCAN, "task_pkey" },
+        { FL_SQL_TASKS_TIMED_OUT, "task_active" },
         { FL_SQL_JOBS_TOTAL_HIDDEN, "job_hidden" },
     };
     fixture *f = *state;

@@ -149,6 +149,7 @@ typedef struct flamenco_page {
 #define FLAMENCO_PAGE_DELETE_REQUESTED 1u /* jobs: only those marked for deletion, oldest request first */
 #define FLAMENCO_PAGE_HIDDEN 2u /* jobs: only hidden ones (remains of a crash) */
 #define FLAMENCO_PAGE_WITH_DELETED 4u /* workers: also soft-deleted ones */
+#define FLAMENCO_PAGE_WITH_COMMANDS 8u /* tasks: `commands`, too */
 
 /* One of a new job's tasks, for tasks_insert. */
 typedef struct flamenco_new_task {
@@ -220,6 +221,13 @@ typedef struct flamenco_touch {
     int64_t at_us;
 } flamenco_touch;
 
+/* A worker has failed a task. */
+typedef struct flamenco_failure {
+    uint32_t struct_size;
+    uint32_t reserved;
+    int64_t task_key, worker_key;
+} flamenco_failure;
+
 /* Tasks of one job and type that a worker may run now. */
 typedef struct flamenco_runnable_group {
     uint32_t struct_size;
@@ -238,6 +246,7 @@ typedef int32_t (*flamenco_visit_sleep)(void *ctx, const flamenco_sleep_schedule
 typedef int32_t (*flamenco_visit_blocklist)(void *ctx, const flamenco_blocklist_entry *row);
 typedef int32_t (*flamenco_visit_group)(void *ctx, const flamenco_runnable_group *row);
 typedef int32_t (*flamenco_visit_dep)(void *ctx, const flamenco_dep *row);
+typedef int32_t (*flamenco_visit_failure)(void *ctx, const flamenco_failure *row);
 
 /* Phases of maintain(). */
 #define FLAMENCO_MAINTAIN_COMMITTED 0u /* a batch was committed */
@@ -479,6 +488,19 @@ typedef struct flamenco_persistence {
     /* Copies the store to a new file, or whatever `path` means to the back end. EXISTS: it is there. Long: a writer's session
      * changes nothing meanwhile, a reader's holds up nobody. cx has no transaction. [reader] [writer] */
     int32_t (*backup)(void *self, flamenco_session *session, flamenco_str path, flamenco_cx *cx, flamenco_error *err);
+
+    /* -- optional: what else a store must tell, and be told, to be copied into another one (`copy-data`) -- */
+
+    /* Who has failed which task of a job, in order of task and worker. [reader] [writer] */
+    int32_t (*failures_of_job)(void *self, flamenco_cx *cx, int64_t job_key, flamenco_visit_failure visit, void *ctx,
+                               flamenco_error *err);
+    /* The task most recently assigned to a worker, soft-deleted ones too; 0 = none. The task may be gone. NOT_FOUND: no such
+     * worker. [reader] [writer] */
+    int32_t (*worker_last_task)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t *task_key_out,
+                                flamenco_error *err);
+    /* Sets it, and leaves `updated` alone. NOT_FOUND: no such worker. [writer] */
+    int32_t (*worker_set_last_task)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t task_key,
+                                    flamenco_error *err);
 } flamenco_persistence;
 
 #ifdef __cplusplus
