@@ -145,14 +145,49 @@ static void database_of_another_program_is_refused_and_left_alone(void **state)
     assert_int_equal(fixture_start(f), FLAMENCO_E_CORRUPT);
 }
 
-static void reference_database_is_left_alone(void **state)
+static const char reference_schema[] =
+    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, created_at datetime, uuid text, name text, status text, settings jsonb);"
+    "CREATE TABLE tasks(id INTEGER PRIMARY KEY, uuid text, job_id integer, name text, status text, commands jsonb,"
+    " worker_id integer);"
+    "CREATE TABLE workers(id INTEGER PRIMARY KEY, uuid text, secret text, name text, supported_task_types text);"
+    "CREATE TABLE task_dependencies(task_id integer, dependency_id integer);"
+    "CREATE TABLE task_failures(task_id integer, worker_id integer);"
+    "CREATE TABLE job_blocks(id INTEGER PRIMARY KEY, job_id integer, worker_id integer, task_type text);"
+    "CREATE TABLE worker_tags(id INTEGER PRIMARY KEY, uuid text, name text, description text);"
+    "CREATE TABLE worker_tag_membership(worker_tag_id integer, worker_id integer);"
+    "CREATE TABLE sleep_schedules(id INTEGER PRIMARY KEY, worker_id integer, is_active numeric, days_of_week text,"
+    " start_time text, end_time text, next_check text);"
+    "CREATE TABLE last_rendereds(id INTEGER PRIMARY KEY, job_id integer);"
+    "CREATE TABLE goose_db_version(id INTEGER PRIMARY KEY, version_id integer, is_applied integer);"
+    "INSERT INTO goose_db_version(version_id,is_applied) VALUES(0,1),(8,1);"
+    "INSERT INTO workers VALUES(1,'00000000-0000-4000-8000-000000000001','x','w','blender'),"
+    " (2,'00000000-0000-4000-8000-000000000001',NULL,x'ff',NULL);"
+    "INSERT INTO worker_tags VALUES(1,NULL,'t',''),(2,NULL,'t','');"
+    "INSERT INTO worker_tag_membership VALUES(1,1),(2,1),(1,2);"
+    "INSERT INTO sleep_schedules VALUES(1,1,1,'mo','09:00','10:00','');"
+    "INSERT INTO jobs VALUES(1,'2026-03-27 14:05:09 +0000 "
+    "UTC','00000000-0000-4000-8000-000000000002','j','queued',x'7b7d'),"
+    " (2,NULL,'00000000-0000-4000-8000-000000000002','k','queued','{}');"
+    "INSERT INTO tasks VALUES(1,'00000000-0000-4000-8000-000000000003',1,'a','completed',"
+    " '[{\"name\":\"x\",\"parameters\":{}}]',1),(2,'00000000-0000-4000-8000-000000000003',1,'b','queued','[]',2);"
+    "INSERT INTO task_dependencies VALUES(2,1);"
+    "INSERT INTO task_failures VALUES(2,1);"
+    "INSERT INTO job_blocks VALUES(1,1,1,'blender');"
+    "INSERT INTO last_rendereds VALUES(1,1);";
+
+static void reference_database_is_imported_and_left_alone(void **state)
 {
     fixture *f = *state;
-    run_sql(f->database, "CREATE TABLE goose_db_version(id INTEGER)");
+    run_sql(f->database, reference_schema);
     struct stat before, after;
     assert_int_equal(stat(f->database, &before), 0);
     assert_int_equal(fixture_start(f), 0);
-    assert_true(f->fake.log_lines[FLAMENCO_LOG_INFO] >= 2);
+    fixture_begin(f);
+    flamenco_job job = fixture_read_job(f, 1);
+    EXPECT_TEXT(job.name, "j");
+    assert_int_equal(job.n_tasks, 2);
+    fixture_commit(f);
+    assert_int_equal(fixture_check(f), 0);
     fixture_stop(f);
     assert_int_equal(stat(f->database, &after), 0);
     assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
@@ -162,6 +197,32 @@ static void reference_database_is_left_alone(void **state)
     assert_int_equal(fixture_start(f), 0);
     assert_int_equal(f->fake.log_lines[FLAMENCO_LOG_INFO], lines + 1);
     fixture_stop(f);
+}
+
+static void import_without_memory_leaves_nothing_behind(void **state)
+{
+    fixture *f = *state;
+    run_sql(f->database, reference_schema);
+    int32_t rc = FLAMENCO_E_NOMEM;
+    for (int64_t allowed = 8; rc != FLAMENCO_OK; ++allowed) {
+        f->fake.allocations_left = allowed;
+        rc = fixture_start(f);
+        f->fake.allocations_left = -1;
+        if (rc != FLAMENCO_OK && rc != FLAMENCO_E_NOMEM && rc != FLAMENCO_E_UNAVAILABLE)
+            fail_msg("%lld allocations: %d %s", (long long)allowed, (int)rc, f->err.text);
+        char made[TEMP_DIR_MAX + 16];
+        (void)snprintf(made, sizeof(made), "%s.import", f->path);
+        assert_int_equal(access(made, F_OK), -1);
+        assert_true(allowed < 2000);
+        if (f->self == NULL)
+            continue;
+        /* It was started; at most the session after it had no memory. What was imported is whole. */
+        assert_true(allowed > 20);
+        fixture_crash(f);
+        break;
+    }
+    assert_int_equal(read_int(f->path, "SELECT count(*) FROM task"), 2);
+    assert_int_equal(read_int(f->path, "SELECT count(*) FROM failure"), 1);
 }
 
 static void rights_of_an_open_file_are_narrowed(void **state)
@@ -350,7 +411,8 @@ int main(void)
         TEST(second_manager_is_told_who_holds_the_store),
         TEST(newer_schema_is_refused_and_left_alone),
         TEST(database_of_another_program_is_refused_and_left_alone),
-        TEST(reference_database_is_left_alone),
+        TEST(reference_database_is_imported_and_left_alone),
+        TEST(import_without_memory_leaves_nothing_behind),
         TEST(rights_of_an_open_file_are_narrowed),
         TEST(upgrade_copies_the_file_first),
         TEST(files_of_the_first_schema_are_upgraded),
