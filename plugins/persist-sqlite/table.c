@@ -84,4 +84,9 @@ const flamenco_persistence fl_persistence_table = {
     .last_rendered_get = fl_last_rendered_get,
     .check = fl_check,
     .backup = fl_backup,
+#ifdef FL_STORE_HAS_SHARES
+    .job_set_share = fl_job_set_share,
+    .runnable_shares = fl_runnable_shares,
+    .runnable_groups_of_share = fl_runnable_groups_of_share,
+#endif
 };

@@ -22,8 +22,7 @@ static const char *const texts[FL_NOTES] = {
     [FL_NOTE_TAG_NAME] = "worker tags had no name, or that of another one; they got another name",
     [FL_NOTE_SLEEP] = "sleep schedules could not be read; they are switched off now",
     [FL_NOTE_ORPHAN] =
-        "tag memberships, sleep schedules, blocklist and failure entries named what does not exist; they were "
-        "left out",
+        "entries of tags, schedules, blocklists and failure lists named what does not exist; they were left out",
 };
 
 void fl_note_add_many(fl_import *im, fl_note note, const char *table, int64_t first_id, uint64_t n)

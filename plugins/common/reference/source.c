@@ -167,8 +167,7 @@ static char *make_uri(const char *path)
     char *uri = malloc(5 + 3 * strlen(path) + sizeof(tail));
     if (uri == NULL)
         return NULL;
-    memcpy(uri, "file:", 5);
-    char *at = uri + 5;
+    char *at = stpcpy(uri, "file:");
     for (const unsigned char *c = (const unsigned char *)path; *c != '\0'; ++c) {
         if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
             strchr("/._-~", *c) != NULL) {

@@ -201,6 +201,7 @@ int fl_value_is_utf8(flamenco_str text)
 
 uint64_t fl_value_mend_utf8(flamenco_str text, char *out)
 {
+    static const char unreadable[3] = { '\xEF', '\xBF', '\xBD' }; /* U+FFFD */
     const unsigned char *bytes = (const unsigned char *)text.ptr;
     uint64_t len = 0;
     for (uint64_t i = 0; i < text.len;) {
@@ -210,7 +211,7 @@ uint64_t fl_value_mend_utf8(flamenco_str text, char *out)
             len += n;
             i += n;
         } else {
-            memcpy(out + len, "\xEF\xBF\xBD", 3);
+            memcpy(out + len, unreadable, 3);
             len += 3;
             ++i;
         }

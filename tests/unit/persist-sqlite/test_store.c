@@ -252,26 +252,26 @@ static void upgrade_copies_the_file_first(void **state)
     fixture_commit(f);
     fl_store *store = f->self;
     const fl_migration *own = fl_schema_migrations();
-    const fl_migration three[] = { own[0], own[1], { 3, second }, { 0, NULL } };
-    const fl_migration four[] = { own[0], own[1], { 3, second }, { 4, broken }, { 0, NULL } };
-    assert_int_equal(own[2].version, 0); /* a new schema needs new numbers here */
-    assert_int_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
+    const fl_migration next[] = { own[0], own[1], own[2], { 4, second }, { 0, NULL } };
+    const fl_migration wrong[] = { own[0], own[1], own[2], { 4, second }, { 5, broken }, { 0, NULL } };
+    assert_int_equal(own[3].version, 0); /* a new schema needs new numbers here */
+    assert_int_equal(fl_schema_upgrade(store, f->writer->db, next, &fresh, &f->err), 0);
     assert_int_equal(fresh, 0);
-    assert_int_equal(read_int(f->path, "PRAGMA user_version"), 3);
-    temp_path(copy, "%s.schema-2", f->path);
-    assert_int_equal(read_int(copy, "PRAGMA user_version"), 2);
+    assert_int_equal(read_int(f->path, "PRAGMA user_version"), 4);
+    temp_path(copy, "%s.schema-3", f->path);
+    assert_int_equal(read_int(copy, "PRAGMA user_version"), 3);
     assert_int_equal(read_int(copy, "SELECT count(*) FROM job"), 1);
     assert_int_equal(stat(copy, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     /* A migration that fails changes nothing, and its copy does not stand in the way of the next attempt. */
     for (int i = 0; i < 2; ++i) {
-        assert_int_not_equal(fl_schema_upgrade(store, f->writer->db, four, &fresh, &f->err), 0);
-        assert_int_equal(read_int(f->path, "PRAGMA user_version"), 3);
+        assert_int_not_equal(fl_schema_upgrade(store, f->writer->db, wrong, &fresh, &f->err), 0);
+        assert_int_equal(read_int(f->path, "PRAGMA user_version"), 4);
         assert_int_equal(read_int(f->path, "SELECT count(*) FROM sqlite_schema WHERE name='more'"), 0);
     }
-    temp_path(copy, "%s.schema-3.2", f->path);
+    temp_path(copy, "%s.schema-4.2", f->path);
     assert_true(temp_exists(copy));
-    assert_int_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
+    assert_int_equal(fl_schema_upgrade(store, f->writer->db, next, &fresh, &f->err), 0);
     fixture_stop(f);
 }
 
@@ -284,12 +284,14 @@ static void files_of_the_first_schema_are_upgraded(void **state)
     fixture_commit(f);
     fixture_stop(f);
     run_sql(f->path, "DROP INDEX job_updated; DROP INDEX job_status; DROP INDEX job_prio; DROP INDEX job_name;"
+                     "DROP INDEX runq_share; ALTER TABLE runq DROP COLUMN share; ALTER TABLE job_hot DROP COLUMN share;"
                      "PRAGMA user_version=1;");
     assert_int_equal(fixture_start(f), 0);
     assert_int_equal(
         read_int(f->path,
                  "SELECT count(*) FROM sqlite_schema WHERE name IN ('job_updated','job_status','job_prio','job_name')"),
         4);
+    assert_int_equal(read_int(f->path, "SELECT count(*) FROM runq WHERE share=0"), 1);
     fixture_begin(f);
     assert_int_equal(fixture_check(f), 0);
     fixture_stop(f);
@@ -322,6 +324,7 @@ static void damage_is_found(void **state)
         { "UPDATE task SET open_deps=1 WHERE id=1", "open dependencies" },
         { "DELETE FROM runq", "group is missing" },
         { "UPDATE runq SET ntp=0", "missing or wrong" },
+        { "UPDATE job_hot SET share=1", "missing or wrong" },
         { "INSERT INTO runq(tag,type,njp,ntp,job) VALUES(0,9,0,0,1)", "too many" },
         { "UPDATE job_hot SET status=2; UPDATE job_count SET n=(status=2)", "groups too many" },
         { "UPDATE job_count SET n=7 WHERE status=3", "pause-requested" },

@@ -238,6 +238,7 @@ typedef int32_t (*flamenco_visit_sleep)(void *ctx, const flamenco_sleep_schedule
 typedef int32_t (*flamenco_visit_blocklist)(void *ctx, const flamenco_blocklist_entry *row);
 typedef int32_t (*flamenco_visit_group)(void *ctx, const flamenco_runnable_group *row);
 typedef int32_t (*flamenco_visit_dep)(void *ctx, const flamenco_dep *row);
+typedef int32_t (*flamenco_visit_share)(void *ctx, int64_t share);
 
 /* Phases of maintain(). */
 #define FLAMENCO_MAINTAIN_COMMITTED 0u /* a batch was committed */
@@ -479,6 +480,21 @@ typedef struct flamenco_persistence {
     /* Copies the store to a new file, or whatever `path` means to the back end. EXISTS: it is there. Long: a writer's session
      * changes nothing meanwhile, a reader's holds up nobody. cx has no transaction. [reader] [writer] */
     int32_t (*backup)(void *self, flamenco_session *session, flamenco_str path, flamenco_cx *cx, flamenco_error *err);
+
+    /* -- shares (optional; all of them or none) -- */
+
+    /* For a scheduler that divides the jobs: each job may have the number of a share, which means nothing to the store but that
+     * groups are found by it. A new job has share 0, "none". Their cost does not grow with the jobs of other shares. */
+
+    /* Puts a job into a share. `updated` stays. NOT_FOUND: no such job, or it is hidden. [writer] */
+    int32_t (*job_set_share)(void *self, flamenco_cx *cx, int64_t key, int64_t share, flamenco_error *err);
+    /* The shares that have groups with work for this worker, ascending, each once; 0 among them when jobs without a share
+     * have. Takes time in proportion to the number of shares. [reader] [writer] */
+    int32_t (*runnable_shares)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_share visit, void *ctx,
+                               flamenco_error *err);
+    /* As runnable_groups, those of one share. [reader] [writer] */
+    int32_t (*runnable_groups_of_share)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t share,
+                                        flamenco_visit_group visit, void *ctx, flamenco_error *err);
 } flamenco_persistence;
 
 #ifdef __cplusplus
