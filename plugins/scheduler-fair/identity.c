@@ -2,9 +2,8 @@
  *
  * identity.c - to which share a job belongs, and how much that weighs.
  */
-#include <jansson.h>
-
 #include "fair.h"
+#include "scan.h"
 
 #define LEAST_WEIGHT 1u
 #define MOST_WEIGHT (1000u * FL_WEIGHT_ONE)
@@ -72,38 +71,52 @@ static uint64_t hash(uint64_t from, flamenco_str text)
     return (from ^ 0xFF) * UINT64_C(0x100000001B3); /* a byte that no text has */
 }
 
-/* The first of the keys that the metadata has with a text counts; without any, all such jobs are one share. */
-static void identify(const flamenco_config *config, const json_t *metadata, fl_identity *out)
+/* Finds a text in a JSON object. Returns the text between its quotes; empty when there is none. */
+static flamenco_str find_text(flamenco_str object, flamenco_str wanted)
 {
+    flamenco_str key, value, found = { NULL, 0 };
+    fl_scan inside = fl_scan_inside(object);
+    while (fl_scan_member(&inside, &key, &value)) {
+        if (fl_scan_kind(value) == '"' && fl_scan_means(key, wanted.ptr, wanted.len))
+            found = (flamenco_str){ value.ptr + 1, value.len - 2 };
+    }
+    return found;
+}
+
+/* The first of the keys that the metadata has with a text counts; without any, all such jobs are one share. */
+static int32_t identify(const fl_fair *fair, flamenco_cx *cx, flamenco_str metadata, fl_identity *out,
+                        flamenco_error *err)
+{
+    const flamenco_config *config = fair->config;
     uint64_t number = UINT64_C(0xCBF29CE484222325);
     flamenco_str value = { NULL, 0 };
+    int readable = fl_scan_is(metadata, '{');
     for (uint64_t i = 0; i < config->count(config->c, "keys") && value.len == 0; ++i) {
         flamenco_str key = config->item(config->c, "keys", i);
-        const json_t *found = json_object_getn(metadata, key.ptr, (size_t)key.len);
         number = hash(number, key);
-        if (json_is_string(found))
-            value = (flamenco_str){ json_string_value(found), (uint64_t)json_string_length(found) };
+        if (readable)
+            value = find_text(metadata, key);
+    }
+    if (value.len > 0) {
+        char *text = fair->base.host->cx_alloc(cx, value.len);
+        if (text == NULL)
+            return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to read the metadata of a job");
+        value = (flamenco_str){ text, fl_scan_decode(value, text) };
     }
     number = hash(number, value) & INT64_MAX;
     out->number = number != 0 ? (int64_t)number : 1;
     out->weight = find_weight(config, value);
+    return FLAMENCO_OK;
 }
 
 int32_t fl_fair_identify(const fl_fair *fair, flamenco_cx *cx, int64_t job_key, fl_identity *out,
                          int64_t *created_us_out, flamenco_error *err)
 {
-    json_error_t error;
     flamenco_job job = { .struct_size = (uint32_t)sizeof(job) };
     int32_t rc = flamenco_persist_job_get_key(&fair->base.persist, cx, job_key, &job, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    json_t *metadata = json_loadb(job.metadata.ptr != NULL ? job.metadata.ptr : "{}",
-                                  job.metadata.ptr != NULL ? (size_t)job.metadata.len : 2, JSON_ALLOW_NUL, &error);
-    if (metadata == NULL && json_error_code(&error) == json_error_out_of_memory)
-        return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to read the metadata of a job");
-    /* What cannot be read is in the share of those that say nothing. */
-    identify(fair->config, metadata, out);
-    json_decref(metadata);
-    *created_us_out = job.created_us;
-    return FLAMENCO_OK;
+    if (rc == FLAMENCO_OK)
+        rc = identify(fair, cx, job.metadata, out, err);
+    if (rc == FLAMENCO_OK)
+        *created_us_out = job.created_us;
+    return rc;
 }

@@ -16,8 +16,7 @@ OWN = {
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},
-    "persist-sqlite": {"libsqlite3.so.0", "libjansson.so.4"},  # JSON: what the reference has in its database
-    "scheduler-fair": {"libjansson.so.4"},
+    "persist-sqlite": {"libsqlite3.so.0"},
     "shaman": {"libcrypto.so.3"},
     "compiler-js": {"libcrypto.so.3"},
     "webapp": {"libz.so.1"},

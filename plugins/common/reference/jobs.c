@@ -121,7 +121,7 @@ static flamenco_str read_json(fl_row *row, int at, int metadata)
     flamenco_str json = fl_row_bytes(row, at), out = flamenco_text("{}");
     if (row->rc != FLAMENCO_OK || fl_row_is_null(row, at))
         return out;
-    int32_t how = metadata ? fl_value_metadata(json, &changed) : fl_value_settings(json);
+    int32_t how = metadata ? fl_value_metadata(json, &changed) : (int32_t)fl_value_settings(json);
     if (how < 0)
         row->rc = fl_import_nomem(row->im);
     else if (how != FL_JSON_GOOD)

@@ -4,8 +4,9 @@
  */
 #include "values.h"
 
-#include <jansson.h>
 #include <stdlib.h>
+
+#include "scan.h"
 
 /* ---- Times ---- */
 
@@ -221,102 +222,154 @@ uint64_t fl_value_mend_utf8(flamenco_str text, char *out)
 
 /* ---- JSON ---- */
 
-static json_t *parse(flamenco_str json, int *nomem)
+int fl_value_settings(flamenco_str json)
 {
-    json_error_t error;
-    json_t *value = json_loadb(json.ptr != NULL ? json.ptr : "", json.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    *nomem = value == NULL && json_error_code(&error) == json_error_out_of_memory;
-    return value;
+    return fl_value_is_utf8(json) && fl_scan_is(json, '{') ? FL_JSON_GOOD : FL_JSON_BAD;
 }
 
-int32_t fl_value_settings(flamenco_str json)
+/* A text being written; `out` NULL: only its length is found out. */
+typedef struct writer {
+    char *out;
+    uint64_t len;
+    int changed;
+} writer;
+
+static void put(writer *w, const char *bytes, uint64_t n)
 {
-    int nomem;
-    json_t *value = parse(json, &nomem);
-    int good = json_is_object(value);
-    json_decref(value);
-    return nomem ? FLAMENCO_E_NOMEM : good ? FL_JSON_GOOD : FL_JSON_BAD;
+    if (w->out != NULL)
+        memcpy(w->out + w->len, bytes, n);
+    w->len += n;
 }
 
-static int32_t dump(json_t *value, char **out)
+static void put_str(writer *w, flamenco_str text)
 {
-    *out = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    return *out != NULL ? FL_JSON_CHANGED : FLAMENCO_E_NOMEM;
+    put(w, text.ptr, text.len);
 }
 
-/* Replaces one value by its JSON as a text. */
-static int32_t make_text(json_t *object, const char *key, json_t *value)
+/* A value's own JSON as a text: what stands in it is JSON already, so only quotes, backslashes and line ends need care. */
+static void put_as_text(writer *w, flamenco_str value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    int32_t rc =
-        text != NULL && json_object_set_new(object, key, json_string(text)) == 0 ? FL_JSON_CHANGED : FLAMENCO_E_NOMEM;
-    free(text);
-    return rc;
+    put(w, "\"", 1);
+    for (uint64_t i = 0; i < value.len; ++i) {
+        char c = value.ptr[i];
+        if (c == '"' || c == '\\')
+            put(w, "\\", 1);
+        if ((unsigned char)c < ' ')
+            c = ' ';
+        put(w, &c, 1);
+    }
+    put(w, "\"", 1);
+}
+
+static void write_metadata(writer *w, flamenco_str object)
+{
+    flamenco_str key, value;
+    fl_scan inside = fl_scan_inside(object);
+    put(w, "{", 1);
+    while (fl_scan_member(&inside, &key, &value)) {
+        put(w, w->len > 1 ? ",\"" : "\"", w->len > 1 ? 2 : 1);
+        put_str(w, key);
+        put(w, "\":", 2);
+        if (fl_scan_kind(value) == '"') {
+            put_str(w, value);
+        } else {
+            put_as_text(w, value);
+            w->changed = 1;
+        }
+    }
+    put(w, "}", 1);
+}
+
+#define KEY_IS(key, text) fl_scan_means(key, text, sizeof(text) - 1)
+
+/* Writes one command with what old rows lack. Returns 0 when it is none. */
+static int write_command(writer *w, flamenco_str command)
+{
+    flamenco_str key, value;
+    int named = 0, parameters = 0, steps = 0, good = fl_scan_kind(command) == '{';
+    fl_scan inside = good ? fl_scan_inside(command) : (fl_scan){ NULL, NULL };
+    while (good && fl_scan_member(&inside, &key, &value)) {
+        char kind = fl_scan_kind(value);
+        if (KEY_IS(key, "name")) {
+            named = 1;
+            good = kind == '"';
+        } else if (KEY_IS(key, "parameters")) {
+            parameters = 1;
+            good = kind == '{' || kind == 'n';
+        } else if (KEY_IS(key, "total_step_count")) {
+            steps = 1;
+            good = kind == '0' && memchr(value.ptr, '.', value.len) == NULL &&
+                   memchr(value.ptr, 'e', value.len) == NULL && memchr(value.ptr, 'E', value.len) == NULL;
+        }
+    }
+    if (!good || !named)
+        return 0;
+    put(w, command.ptr, command.len - 1);
+    if (!parameters)
+        put(w, ",\"parameters\":null", 18);
+    if (!steps)
+        put(w, ",\"total_step_count\":0", 21);
+    put(w, "}", 1);
+    w->changed |= !parameters || !steps;
+    return 1;
+}
+
+static int write_commands(writer *w, flamenco_str array)
+{
+    flamenco_str command;
+    fl_scan inside = fl_scan_inside(array);
+    put(w, "[", 1);
+    for (int more = 0; fl_scan_element(&inside, &command); more = 1) {
+        if (more)
+            put(w, ",", 1);
+        if (!write_command(w, command))
+            return 0;
+    }
+    put(w, "]", 1);
+    return 1;
+}
+
+/* Runs one of the two: first for the length, and again when something changes. */
+static int32_t rewrite(flamenco_str value, int commands, char **out)
+{
+    writer w = { NULL, 0, 0 };
+    for (;;) {
+        if (!commands)
+            write_metadata(&w, value);
+        else if (!write_commands(&w, value))
+            return FL_JSON_BAD;
+        if (w.out != NULL) {
+            w.out[w.len] = '\0';
+            *out = w.out;
+            return FL_JSON_CHANGED;
+        }
+        if (!w.changed)
+            return FL_JSON_GOOD;
+        w = (writer){ malloc(w.len + 1), 0, 0 };
+        if (w.out == NULL)
+            return FLAMENCO_E_NOMEM;
+    }
+}
+
+/* The one value of a text, without the blanks around it. */
+static int only_value(flamenco_str json, flamenco_str *out)
+{
+    fl_scan s = fl_scan_begin(json);
+    return json.len > 0 && fl_value_is_utf8(json) && fl_scan_value(&s, out) && s.at == s.end;
 }
 
 int32_t fl_value_metadata(flamenco_str json, char **out)
 {
-    int nomem;
-    int32_t rc = FL_JSON_GOOD;
-    const char *key;
-    void *next;
-    json_t *item, *value = parse(json, &nomem);
-    if (nomem)
-        return FLAMENCO_E_NOMEM;
-    if (!json_is_object(value)) {
-        json_decref(value);
+    flamenco_str value;
+    if (!only_value(json, &value) || fl_scan_kind(value) != '{')
         return FL_JSON_BAD;
-    }
-    json_object_foreach_safe(value, next, key, item)
-    {
-        if (json_is_string(item))
-            continue;
-        rc = make_text(value, key, item);
-        if (rc < 0)
-            break;
-    }
-    if (rc == FL_JSON_CHANGED)
-        rc = dump(value, out);
-    json_decref(value);
-    return rc;
-}
-
-/* Checks one command; adds what old rows lack. */
-static int32_t mend_command(json_t *command)
-{
-    json_t *parameters = json_object_get(command, "parameters"), *steps = json_object_get(command, "total_step_count");
-    int32_t rc = FL_JSON_GOOD;
-    if (!json_is_object(command) || !json_is_string(json_object_get(command, "name")) ||
-        (parameters != NULL && !json_is_null(parameters) && !json_is_object(parameters)))
-        return FL_JSON_BAD;
-    if (parameters == NULL) {
-        if (json_object_set_new(command, "parameters", json_null()) != 0)
-            return FLAMENCO_E_NOMEM;
-        rc = FL_JSON_CHANGED;
-    }
-    if (!json_is_integer(steps)) {
-        if (json_object_set_new(command, "total_step_count", json_integer(0)) != 0)
-            return FLAMENCO_E_NOMEM;
-        rc = FL_JSON_CHANGED;
-    }
-    return rc;
+    return rewrite(value, 0, out);
 }
 
 int32_t fl_value_commands(flamenco_str json, char **out)
 {
-    int nomem;
-    int32_t rc = FL_JSON_GOOD;
-    json_t *value = parse(json, &nomem);
-    if (nomem)
-        return FLAMENCO_E_NOMEM;
-    if (!json_is_array(value) && !json_is_null(value))
-        rc = FL_JSON_BAD;
-    for (size_t i = 0; rc >= 0 && rc != FL_JSON_BAD && i < json_array_size(value); ++i) {
-        int32_t one = mend_command(json_array_get(value, i));
-        rc = one == FL_JSON_GOOD ? rc : one;
-    }
-    if (rc == FL_JSON_CHANGED)
-        rc = dump(value, out);
-    json_decref(value);
-    return rc;
+    flamenco_str value;
+    if (!only_value(json, &value) || (fl_scan_kind(value) != '[' && fl_scan_kind(value) != 'n'))
+        return FL_JSON_BAD;
+    return fl_scan_kind(value) == 'n' ? FL_JSON_GOOD : rewrite(value, 1, out);
 }

@@ -30,7 +30,7 @@ uint64_t fl_value_mend_utf8(flamenco_str text, char *out);
 /* Checks a job's settings: any JSON object; its metadata: a JSON object of texts, other values of which become texts; and a
  * task's commands: "null" or a JSON array of {name, parameters, total_step_count}, the last of which old rows lack. Return
  * FL_JSON_*, or NOMEM. */
-int32_t fl_value_settings(flamenco_str json);
+int fl_value_settings(flamenco_str json);
 int32_t fl_value_metadata(flamenco_str json, char **out);
 int32_t fl_value_commands(flamenco_str json, char **out);
 

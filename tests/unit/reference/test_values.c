@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "scan.h"
 #include "values.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -165,6 +166,13 @@ static void json_is_checked_and_completed(void **state)
         { fl_value_commands, "[1]", FL_JSON_BAD, NULL },
         { fl_value_commands, "{}", FL_JSON_BAD, NULL },
         { fl_value_commands, "[] x", FL_JSON_BAD, NULL },
+        { fl_value_commands, "[{\"name\":\"x\",\"total_step_count\":1.5}]", FL_JSON_BAD, NULL },
+        { fl_value_commands, " [ {\"name\":\"a\"} , {\"name\":\"b\",\"parameters\":null,\"total_step_count\":2} ] ",
+          FL_JSON_CHANGED,
+          "[{\"name\":\"a\",\"parameters\":null,\"total_step_count\":0},"
+          "{\"name\":\"b\",\"parameters\":null,\"total_step_count\":2}]" },
+        { fl_value_metadata, "{\"a\":{\"b\":\"\\n\"},\"c\":\"d\"}", FL_JSON_CHANGED,
+          "{\"a\":\"{\\\"b\\\":\\\"\\\\n\\\"}\",\"c\":\"d\"}" },
     };
     for (size_t i = 0; i < COUNT(vectors); ++i) {
         char *changed = NULL;
@@ -182,12 +190,74 @@ static void json_is_checked_and_completed(void **state)
     assert_int_equal(fl_value_settings(flamenco_text("{'a':1}")), FL_JSON_BAD);
 }
 
+static void texts_that_are_no_json_are_refused(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "{}",
+        " [ ] ",
+        "[1,-2.5e+3,0,\"x\",true,false,null]",
+        "{\"a\":{\"b\":[{}, [] , 1 ]} , \"c\":2}",
+        "\"\\u00e4\\n\"",
+        "0",
+        "-0.1",
+        "[[[[]]]]",
+        "1E5",
+    };
+    static const char *const bad[] = {
+        "",   " ",   "{",           "[1,]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "01",        "1.",   "-",
+        "+1", "tru", "nulll",       "\"a",  "\"\\x\"", "\"\n\"",     "[1 2]", "[1]]",      "{}{}", "[}",
+        "{]", "1e",  "\"\\u12g4\"", ".5",   "[,1]",    "{,}",        "[1}",   "{\"a\":1]",
+    };
+    for (size_t i = 0; i < COUNT(good); ++i) {
+        flamenco_str value;
+        fl_scan s = fl_scan_begin(flamenco_text(good[i]));
+        if (!fl_scan_value(&s, &value) || s.at != s.end)
+            fail_msg("refused: %s", good[i]);
+        assert_true(value.ptr[0] != ' ' && value.ptr[value.len - 1] != ' ');
+    }
+    for (size_t i = 0; i < COUNT(bad); ++i) {
+        flamenco_str value;
+        fl_scan s = fl_scan_begin(flamenco_text(bad[i]));
+        if (fl_scan_value(&s, &value) && s.at == s.end)
+            fail_msg("taken: %s", bad[i]);
+    }
+    /* Deep ones, and no stack for them. */
+    static char deep[2 * 100000 + 1];
+    memset(deep, '[', 100000);
+    memset(deep + 100000, ']', 100000);
+    assert_false(fl_scan_is(flamenco_text(deep), '['));
+    assert_true(fl_scan_is((flamenco_str){ deep + 100000 - FL_SCAN_DEPTH, 2 * FL_SCAN_DEPTH }, '['));
+}
+
+static void members_and_texts_are_read(void **state)
+{
+    (void)state;
+    flamenco_str value, key;
+    fl_scan s = fl_scan_begin(flamenco_text(" { \"a\" : 1 , \"b\\u0063\":\"\\ud83d\\ude00 \\ud83d \\u00e4\\n\\/\" } "));
+    assert_true(fl_scan_value(&s, &value));
+    fl_scan inside = fl_scan_inside(value);
+    assert_true(fl_scan_member(&inside, &key, &value));
+    assert_true(fl_scan_means(key, "a", 1));
+    assert_int_equal(fl_scan_kind(value), '0');
+    assert_int_equal(value.len, 1);
+    assert_true(fl_scan_member(&inside, &key, &value));
+    assert_true(fl_scan_means(key, "bc", 2));
+    assert_false(fl_scan_means(key, "b", 1));
+    char out[64];
+    flamenco_str text = { value.ptr + 1, value.len - 2 };
+    flamenco_str decoded = { out, fl_scan_decode(text, out) };
+    assert_true(flamenco_str_equal(decoded, flamenco_text("\xF0\x9F\x98\x80 \xEF\xBF\xBD \xC3\xA4\n/")));
+    assert_false(fl_scan_member(&inside, &key, &value));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_read_in_every_form),        cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(minutes_and_days_of_sleep_schedules), cmocka_unit_test(texts_become_utf8),
-        cmocka_unit_test(json_is_checked_and_completed),
+        cmocka_unit_test(json_is_checked_and_completed),       cmocka_unit_test(texts_that_are_no_json_are_refused),
+        cmocka_unit_test(members_and_texts_are_read),
     };
     return cmocka_run_group_tests_name("reference-values", tests, NULL, NULL);
 }
