@@ -334,10 +334,15 @@ static int32_t rewrite(flamenco_str value, int commands, char **out)
 {
     writer w = { NULL, 0, 0 };
     for (;;) {
-        if (!commands)
+        int good = 1;
+        if (commands)
+            good = write_commands(&w, value);
+        else
             write_metadata(&w, value);
-        else if (!write_commands(&w, value))
+        if (!good) {
+            free(w.out);
             return FL_JSON_BAD;
+        }
         if (w.out != NULL) {
             w.out[w.len] = '\0';
             *out = w.out;
