@@ -9,7 +9,7 @@ const fl_member fl_members[] = {
     { "persist", "flamenco.persistence/1", FL_MEMBER_MANDATORY, "persist-sqlite",
       "Where jobs, tasks and workers are stored." },
     { "task_scheduler", "flamenco.task_scheduler/1", FL_MEMBER_MANDATORY, "scheduler-priority",
-      "Which task a worker gets." },
+      "Which task a worker gets: by priority, or scheduler-fair: a share for each submitter." },
     { "job_compiler", "flamenco.job_compiler/1", FL_MEMBER_MANDATORY, "compiler-js",
       "Makes tasks of a submitted job." },
     { "broadcaster", "flamenco.broadcaster/1", 0, "broadcaster-socketio",

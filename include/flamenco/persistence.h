@@ -247,6 +247,7 @@ typedef int32_t (*flamenco_visit_blocklist)(void *ctx, const flamenco_blocklist_
 typedef int32_t (*flamenco_visit_group)(void *ctx, const flamenco_runnable_group *row);
 typedef int32_t (*flamenco_visit_dep)(void *ctx, const flamenco_dep *row);
 typedef int32_t (*flamenco_visit_failure)(void *ctx, const flamenco_failure *row);
+typedef int32_t (*flamenco_visit_share)(void *ctx, int64_t share);
 
 /* Phases of maintain(). */
 #define FLAMENCO_MAINTAIN_COMMITTED 0u /* a batch was committed */
@@ -501,6 +502,21 @@ typedef struct flamenco_persistence {
     /* Sets it, and leaves `updated` alone. NOT_FOUND: no such worker. [writer] */
     int32_t (*worker_set_last_task)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t task_key,
                                     flamenco_error *err);
+
+    /* -- shares (optional; all of them or none) -- */
+
+    /* For a scheduler that divides the jobs: each job may have the number of a share, which means nothing to the store but that
+     * groups are found by it. A new job has share 0, "none". Their cost does not grow with the jobs of other shares. */
+
+    /* Puts a job into a share. `updated` stays. NOT_FOUND: no such job, or it is hidden. [writer] */
+    int32_t (*job_set_share)(void *self, flamenco_cx *cx, int64_t key, int64_t share, flamenco_error *err);
+    /* The shares that have groups with work for this worker, ascending, each once; 0 among them when jobs without a share
+     * have. Takes time in proportion to the number of shares. [reader] [writer] */
+    int32_t (*runnable_shares)(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_share visit, void *ctx,
+                               flamenco_error *err);
+    /* As runnable_groups, those of one share. [reader] [writer] */
+    int32_t (*runnable_groups_of_share)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t share,
+                                        flamenco_visit_group visit, void *ctx, flamenco_error *err);
 } flamenco_persistence;
 
 #ifdef __cplusplus

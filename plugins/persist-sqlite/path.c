@@ -116,7 +116,8 @@ int32_t fl_path_create(const char *path, flamenco_error *err)
     return rc;
 }
 
-int fl_path_is_foreign(const char *path)
+/* Reads the application id of the database `path`. Returns 1, or 0 when it is none. */
+static int read_id(const char *path, uint32_t *out)
 {
     /* Looks at the first bytes only: opening it as a database could leave files beside it. */
     unsigned char head[APPLICATION_ID_AT + 4];
@@ -127,7 +128,19 @@ int fl_path_is_foreign(const char *path)
     close(fd);
     if (got != (ssize_t)sizeof(head) || memcmp(head, "SQLite format 3", 16) != 0)
         return 0;
-    uint32_t id = ((uint32_t)head[APPLICATION_ID_AT] << 24) | ((uint32_t)head[APPLICATION_ID_AT + 1] << 16) |
-                  ((uint32_t)head[APPLICATION_ID_AT + 2] << 8) | head[APPLICATION_ID_AT + 3];
-    return id != FL_APPLICATION_ID;
+    *out = ((uint32_t)head[APPLICATION_ID_AT] << 24) | ((uint32_t)head[APPLICATION_ID_AT + 1] << 16) |
+           ((uint32_t)head[APPLICATION_ID_AT + 2] << 8) | head[APPLICATION_ID_AT + 3];
+    return 1;
+}
+
+int fl_path_is_foreign(const char *path)
+{
+    uint32_t id = 0;
+    return read_id(path, &id) && id != FL_APPLICATION_ID;
+}
+
+int fl_path_is_ours(const char *path)
+{
+    uint32_t id = 0;
+    return read_id(path, &id) && id == FL_APPLICATION_ID;
 }

@@ -88,9 +88,18 @@ static const char *const schema_2[] = {
     NULL,
 };
 
+/* For schedulers that divide the jobs into shares. A row of runq has its job's share. */
+static const char *const schema_3[] = {
+    "ALTER TABLE job_hot ADD COLUMN share INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runq ADD COLUMN share INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX runq_share ON runq(tag,type,share,njp,ntp,job);",
+    NULL,
+};
+
 static const fl_migration migrations[] = {
     { 1, schema_1 },
     { 2, schema_2 },
+    { 3, schema_3 },
     { 0, NULL },
 };
 

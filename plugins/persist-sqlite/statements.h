@@ -9,6 +9,8 @@
 #ifndef FL_STATEMENTS_H
 #define FL_STATEMENTS_H
 
+#define FL_STORE_HAS_SHARES 1 /* the statements for them are here */
+
 #define FL_JOB_COLUMNS \
     "h.id,j.uuid,h.status,h.prio,h.hidden,h.tag,g.uuid,j.created,h.updated,h.delete_requested,h.steps_total," \
     "h.steps_done,j.n_tasks,h.n0,h.n1,h.n2,h.n3,h.n4,h.n5,h.n6,j.name,j.type,h.activity,j.settings,j.metadata," \
@@ -176,7 +178,16 @@
                      " AND f.worker=?4) LIMIT ?3)")                                                                    \
     X(RUNQ_GET, "SELECT ntp FROM runq INDEXED BY runq_job WHERE job=?1 AND type=?2")                                   \
     X(RUNQ_TYPES, "SELECT type FROM runq INDEXED BY runq_job WHERE job=?1 ORDER BY type")                              \
-    X(RUNQ_PUT, "INSERT OR REPLACE INTO runq(tag,type,njp,ntp,job) VALUES(?1,?2,?3,?4,?5)")                            \
+    X(RUNQ_PUT, "INSERT OR REPLACE INTO runq(tag,type,njp,ntp,job,share)"                                              \
+                " VALUES(?1,?2,?3,?4,?5,(SELECT share FROM job_hot WHERE id=?5))")                                     \
+    X(JOB_SET_SHARE, "UPDATE job_hot SET share=?2 WHERE id=?1")                                                        \
+    X(RUNQ_SET_SHARE, "UPDATE runq INDEXED BY runq_job SET share=?2 WHERE job=?1")                                     \
+    X(RUNQ_SHARE_NEXT, "SELECT r.njp,r.ntp,r.job FROM runq r INDEXED BY runq_share WHERE r.tag=?1 AND r.type=?2"       \
+                       " AND r.share=?7 AND (r.njp,r.ntp,r.job)>(?3,?4,?5)"                                            \
+                       " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=r.job AND b.type=r.type AND b.worker=?6)" \
+                       " ORDER BY r.njp,r.ntp,r.job LIMIT 1")                                                          \
+    X(RUNQ_NEXT_SHARE, "SELECT share FROM runq INDEXED BY runq_share WHERE tag=?1 AND type=?2 AND share>?3"            \
+                       " ORDER BY share LIMIT 1")                                                                      \
     X(RUNQ_DELETE, "DELETE FROM runq INDEXED BY runq_job WHERE job=?1 AND type=?2")                                    \
     X(RUNQ_DELETE_JOB, "DELETE FROM runq INDEXED BY runq_job WHERE job=?1")                                            \
     X(RUNQ_SET_PRIORITY, "UPDATE runq INDEXED BY runq_job SET njp=?2 WHERE job=?1")                                    \
@@ -267,7 +278,8 @@
                   " GROUP BY d.task) c ON c.task=t.id WHERE t.id>=?1 AND t.id<?2 AND t.open_deps<>coalesce(c.n,0)"     \
                   " LIMIT 1")                                                                                          \
     X(CHECK_RUNQ, "SELECT count(*) FROM runq INDEXED BY runq_job WHERE job=?1")                                        \
-    X(CHECK_RUNQ_ROW, "SELECT count(*) FROM runq WHERE tag=?1 AND type=?2 AND njp=?3 AND ntp=?4 AND job=?5")           \
+    X(CHECK_RUNQ_ROW, "SELECT count(*) FROM runq WHERE tag=?1 AND type=?2 AND njp=?3 AND ntp=?4 AND job=?5"            \
+                      " AND share=(SELECT share FROM job_hot WHERE id=?5)")                                            \
     X(CHECK_JOB_COUNT, "SELECT c.status FROM job_count c WHERE c.n<>(SELECT count(*) FROM job_hot h"                   \
                        " WHERE h.status=c.status AND h.hidden=0) LIMIT 1")
 

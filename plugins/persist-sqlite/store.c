@@ -3,8 +3,6 @@
  * store.c - opening and closing the store: lease, file, schema, the check after an unclean stop. Called by the plugin's
  * phases start and stop.
  */
-#include <unistd.h>
-
 #include "store.h"
 #include "table.h"
 
@@ -14,16 +12,6 @@ void fl_store_note(fl_store *store, int32_t rc, const char *text)
     store->last_error = rc;
     (void)snprintf(store->last_text, sizeof(store->last_text), "%s", text != NULL ? text : "");
     pthread_mutex_unlock(&store->lock);
-}
-
-/* The place for the import of a reference database: it would run here, into store->path, before the file is made. */
-static void look_for_reference(fl_store *store)
-{
-    if (store->reference == NULL || access(store->path, F_OK) == 0 || !fl_path_is_foreign(store->reference))
-        return;
-    store->host->log(store->host->h, FLAMENCO_LOG_INFO,
-                     "%s is the database of another program; it is left as it is, and %s begins empty",
-                     store->reference, store->path);
 }
 
 /* Takes the next epoch and marks the store as in use, in one commit. *clean_out: the last one stopped in order. */
@@ -46,9 +34,8 @@ static int32_t open_epoch(fl_store *store, sqlite3 *db, int64_t *clean_out, flam
     return rc;
 }
 
-static int32_t check_all(fl_store *store, flamenco_error *err)
+int32_t fl_store_check(fl_store *store, flamenco_error *err)
 {
-    store->host->log(store->host->h, FLAMENCO_LOG_INFO, "%s was not closed in order: checking it", store->path);
     flamenco_session *session = NULL;
     int32_t rc = fl_open(store, FLAMENCO_SESSION_READER, &session, err);
     if (rc != FLAMENCO_OK)
@@ -66,10 +53,33 @@ static int32_t check_all(fl_store *store, flamenco_error *err)
 /* SQLite's own texts do not say which file they are about. */
 static void name_file(const fl_store *store, flamenco_error *err)
 {
-    if (err == NULL || strstr(err->text, store->path) != NULL)
+    if (err == NULL || strstr(err->text, store->path) != NULL ||
+        (store->reference != NULL && strstr(err->text, store->reference) != NULL))
         return;
     flamenco_error plain = *err;
     (void)flamenco_fail(err, plain.code, "%s: %s", store->path, plain.text);
+}
+
+int32_t fl_store_open(fl_store *store, uint32_t *fresh_out, int64_t *clean_out, flamenco_error *err)
+{
+    sqlite3 *db = NULL;
+    int32_t rc = fl_path_create(store->path, err);
+    if (rc == FLAMENCO_OK)
+        rc = fl_connection_open(store, FLAMENCO_SESSION_WRITER, &db, err);
+    if (rc == FLAMENCO_OK)
+        rc = fl_schema_upgrade(store, db, fl_schema_migrations(), fresh_out, err);
+    if (rc == FLAMENCO_OK)
+        rc = open_epoch(store, db, clean_out, err);
+    if (rc == FLAMENCO_OK)
+        rc = fl_upkeep_truncate(db, err);
+    if (rc != FLAMENCO_OK) {
+        sqlite3_close(db);
+        return rc;
+    }
+    store->spare = db;
+    store->wal_pages = store->copied_at = 0;
+    store->quiet_after = (uint64_t)store->config->integer(store->config->c, "quiet_pages");
+    return rc;
 }
 
 int32_t fl_store_start(void *self, flamenco_error *err)
@@ -83,44 +93,32 @@ int32_t fl_store_start(void *self, flamenco_error *err)
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int64_t clean = 1;
     uint32_t fresh = 0;
-    sqlite3 *db = NULL;
     int32_t rc = fl_path_make_parents(store->path, err);
     if (rc == FLAMENCO_OK)
         rc = fl_lease_take(store, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    look_for_reference(store);
     /* Looked at before it is opened: the settings of a connection already change a file. */
-    if (fl_path_is_foreign(store->path)) {
+    if (fl_path_is_foreign(store->path))
         rc = flamenco_fail(err, FLAMENCO_E_CONFLICT, "%s is a database of another program; it is left as it is",
                            store->path);
-        goto cleanup;
+    if (rc == FLAMENCO_OK)
+        rc = fl_store_import(store, err);
+    if (rc == FLAMENCO_OK)
+        rc = fl_store_open(store, &fresh, &clean, err);
+    if (rc == FLAMENCO_OK && !clean && !fresh) {
+        host->log(host->h, FLAMENCO_LOG_INFO, "%s was not closed in order: checking it", store->path);
+        rc = fl_store_check(store, err);
     }
-    rc = fl_path_create(store->path, err);
-    if (rc == FLAMENCO_OK)
-        rc = fl_connection_open(store, FLAMENCO_SESSION_WRITER, &db, err);
-    if (rc == FLAMENCO_OK)
-        rc = fl_schema_upgrade(store, db, fl_schema_migrations(), &fresh, err);
-    if (rc == FLAMENCO_OK)
-        rc = open_epoch(store, db, &clean, err);
-    if (rc == FLAMENCO_OK)
-        rc = fl_upkeep_truncate(db, err);
-    if (rc == FLAMENCO_OK && !clean && !fresh)
-        rc = check_all(store, err);
-    if (rc != FLAMENCO_OK)
-        goto cleanup;
-    host->log(host->h, FLAMENCO_LOG_INFO, "database %s, SQLite %s, lease %lld%s", store->path, sqlite3_libversion(),
-              (long long)store->epoch, fresh ? ", new" : "");
-    store->spare = db;
-    db = NULL;
-    store->wal_pages = store->copied_at = 0;
-    store->quiet_after = (uint64_t)store->config->integer(store->config->c, "quiet_pages");
-cleanup:
-    sqlite3_close(db);
-    if (rc != FLAMENCO_OK) {
-        name_file(store, err);
-        fl_lease_drop(store);
+    if (rc == FLAMENCO_OK) {
+        host->log(host->h, FLAMENCO_LOG_INFO, "database %s, SQLite %s, lease %lld%s", store->path, sqlite3_libversion(),
+                  (long long)store->epoch, fresh ? ", new" : "");
+        return rc;
     }
+    sqlite3_close(store->spare);
+    store->spare = NULL;
+    name_file(store, err);
+    fl_lease_drop(store);
     return rc;
 }
 

@@ -72,6 +72,11 @@ int32_t fl_connection_int(sqlite3 *db, const char *sql, int64_t *out, flamenco_e
 /* store.c: the plugin's start and stop. */
 int32_t fl_store_start(void *self, flamenco_error *err);
 int32_t fl_store_stop(void *self, int64_t deadline_us, flamenco_error *err);
+/* Opens the database at store->path, making it when it is not there, and takes the next epoch. fl_store_stop closes it. */
+int32_t fl_store_open(fl_store *store, uint32_t *fresh_out, int64_t *clean_out, flamenco_error *err);
+int32_t fl_store_check(fl_store *store, flamenco_error *err);
+/* import.c: at the first start, makes store->path from the reference's database, if there is one. */
+int32_t fl_store_import(fl_store *store, flamenco_error *err);
 
 /* path.c */
 int32_t fl_path_settle(fl_store *store, flamenco_error *err);
@@ -79,8 +84,9 @@ int32_t fl_path_make_parents(const char *path, flamenco_error *err);
 int32_t fl_path_create(const char *path, flamenco_error *err);
 /* "NAME-c.EXT" for "NAME.EXT", owned by the caller until host->free; NULL when memory is exhausted. */
 char *fl_path_ours(const flamenco_host *host, flamenco_str reference);
-/* Tells (1) whether `path` is a database of somebody else: the reference's, to be imported. */
+/* Tell (1) whether `path` is a database of somebody else, and whether it is one of ours. */
 int fl_path_is_foreign(const char *path);
+int fl_path_is_ours(const char *path);
 /* lease.c: BUSY names the holder. */
 int32_t fl_lease_take(fl_store *store, flamenco_error *err);
 void fl_lease_drop(fl_store *store);

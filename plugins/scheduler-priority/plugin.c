@@ -2,11 +2,11 @@
  *
  * plugin.c - the scheduler by priority as a plugin: descriptor and life cycle. Called by the host's plugin loader.
  */
-#include "scheduler.h"
+#include "pick.h"
 
 static const flamenco_task_scheduler table = {
     .struct_size = (uint32_t)sizeof(flamenco_task_scheduler),
-    .pick = fl_scheduler_pick,
+    .pick = fl_priority_pick,
     .explain = fl_scheduler_explain,
 };
 
@@ -44,12 +44,7 @@ static int32_t configure(void *self, const flamenco_config *config, flamenco_err
 
 static int32_t start(void *self, flamenco_error *err)
 {
-    fl_scheduler *scheduler = self;
-    scheduler->persist.table =
-        scheduler->host->service(scheduler->host->h, FLAMENCO_PERSISTENCE, &scheduler->persist.self);
-    if (scheduler->persist.table == NULL)
-        return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "the scheduler needs %s", FLAMENCO_PERSISTENCE);
-    return FLAMENCO_OK;
+    return fl_scheduler_connect(self, err);
 }
 
 static int32_t stop(void *self, int64_t deadline_us, flamenco_error *err)

@@ -53,6 +53,7 @@ typedef struct probe {
 typedef struct search {
     flamenco_session *s;
     int64_t worker;
+    const int64_t *share; /* NULL = any */
     probe *probes;
     uint64_t n;
     probe at_hand[PROBES_AT_HAND];
@@ -61,7 +62,13 @@ typedef struct search {
 /* Moves to the first row behind the present place. No statement stays open between two rows: the visitor calls methods. */
 static int32_t advance(search *look, probe *p)
 {
+#ifdef FL_STORE_HAS_SHARES
+    fl_query q = fl_query_begin(look->s, look->share != NULL ? FL_SQL_RUNQ_SHARE_NEXT : FL_SQL_RUNQ_NEXT);
+    if (look->share != NULL)
+        fl_bind_int(&q, 7, *look->share);
+#else
     fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_NEXT);
+#endif
     fl_bind_int(&q, 1, p->tag);
     fl_bind_int(&q, 2, p->type);
     fl_bind_int(&q, 3, p->njp);
@@ -214,7 +221,117 @@ static int32_t give_groups(search *look, flamenco_visit_group visit, void *ctx)
     return rc;
 }
 
+static void begin_search(search *look, flamenco_session *s, int64_t worker_key, const int64_t *share)
+{
+    look->s = s;
+    look->worker = worker_key;
+    look->share = share;
+    look->probes = look->at_hand;
+    look->n = 0;
+}
+
+static void end_search(search *look)
+{
+    if (look->probes != look->at_hand)
+        look->s->store->host->free(look->s->store->host->h, look->probes);
+}
+
+static int32_t list_groups(flamenco_cx *cx, int64_t worker_key, const int64_t *share, flamenco_visit_group visit,
+                           void *ctx, flamenco_error *err)
+{
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_READ, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    search look;
+    begin_search(&look, call.s, worker_key, share);
+    rc = give_groups(&look, visit, ctx);
+    end_search(&look);
+    return fl_leave(&call, rc);
+}
+
 int32_t fl_runnable_groups(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_group visit, void *ctx,
+                           flamenco_error *err)
+{
+    (void)self;
+    return list_groups(cx, worker_key, NULL, visit, ctx, err);
+}
+
+#ifdef FL_STORE_HAS_SHARES
+/* ---- Shares ---- */
+
+int32_t fl_job_set_share(void *self, flamenco_cx *cx, int64_t key, int64_t share, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    static const fl_sql texts[] = { FL_SQL_JOB_SET_SHARE, FL_SQL_RUNQ_SET_SHARE };
+    fl_job_state job = { 0 };
+    rc = fl_job_state_visible(call.s, key, &job);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && rc == FLAMENCO_OK; ++i) {
+        fl_query q = fl_query_begin(call.s, texts[i]);
+        fl_bind_int(&q, 1, key);
+        fl_bind_int(&q, 2, share);
+        rc = fl_query_run(&q);
+    }
+    return fl_leave(&call, rc);
+}
+
+/* Moves to the first share behind `from` that has a group of this tag and type, and one that the worker is not blocked from. */
+static int32_t next_share(search *look, probe *p, int64_t from)
+{
+    for (int64_t share = from;;) {
+        fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_NEXT_SHARE);
+        fl_bind_int(&q, 1, p->tag);
+        fl_bind_int(&q, 2, p->type);
+        fl_bind_int(&q, 3, share);
+        int32_t rc = fl_query_step(&q);
+        p->live = rc > 0;
+        if (rc > 0)
+            share = fl_column_int(&q, 0);
+        rc = fl_query_end(&q, rc);
+        if (rc != FLAMENCO_OK || !p->live)
+            return rc;
+        probe open = { .tag = p->tag, .type = p->type, .njp = INT64_MIN, .ntp = INT64_MIN, .job = INT64_MIN };
+        look->share = &share;
+        rc = advance(look, &open);
+        look->share = NULL;
+        if (rc != FLAMENCO_OK || open.live) {
+            p->job = share; /* the place of a share in this list */
+            return rc;
+        }
+    }
+}
+
+static int32_t give_shares(search *look, flamenco_visit_share visit, void *ctx)
+{
+    int64_t share = INT64_MIN;
+    int32_t rc = make_probes(look), stop = 0;
+    for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK; ++i)
+        rc = next_share(look, &look->probes[i], share);
+    while (rc == FLAMENCO_OK && stop == 0) {
+        const probe *least = NULL;
+        for (uint64_t i = 0; i < look->n; ++i) {
+            if (look->probes[i].live && (least == NULL || look->probes[i].job < least->job))
+                least = &look->probes[i];
+        }
+        if (least == NULL)
+            break;
+        share = least->job;
+        ++look->s->visiting;
+        stop = visit(ctx, share);
+        --look->s->visiting;
+        for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK && stop == 0; ++i) {
+            if (look->probes[i].live && look->probes[i].job == share)
+                rc = next_share(look, &look->probes[i], share);
+        }
+    }
+    return rc;
+}
+
+int32_t fl_runnable_shares(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_share visit, void *ctx,
                            flamenco_error *err)
 {
     (void)self;
@@ -223,12 +340,16 @@ int32_t fl_runnable_groups(void *self, flamenco_cx *cx, int64_t worker_key, flam
     if (rc != FLAMENCO_OK)
         return rc;
     search look;
-    look.s = call.s;
-    look.worker = worker_key;
-    look.probes = look.at_hand;
-    look.n = 0;
-    rc = give_groups(&look, visit, ctx);
-    if (look.probes != look.at_hand)
-        call.s->store->host->free(call.s->store->host->h, look.probes);
+    begin_search(&look, call.s, worker_key, NULL);
+    rc = give_shares(&look, visit, ctx);
+    end_search(&look);
     return fl_leave(&call, rc);
 }
+
+int32_t fl_runnable_groups_of_share(void *self, flamenco_cx *cx, int64_t worker_key, int64_t share,
+                                    flamenco_visit_group visit, void *ctx, flamenco_error *err)
+{
+    (void)self;
+    return list_groups(cx, worker_key, &share, visit, ctx, err);
+}
+#endif

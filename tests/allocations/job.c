@@ -300,7 +300,7 @@ static int live_one_day(uint64_t fail_at, uint64_t *counted)
     char directory[TEMP_DIR_MAX];
     alloc_fail_pause();
     temp_dir_make(directory);
-    manager_init(&m, &world, directory);
+    manager_init(&m, &world, directory, NULL);
     alloc_fail_resume();
     alloc_fail_arm(fail_at);
     live(&d);

@@ -20,8 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-SUITES = {"base", "config", "api", "persist-sqlite", "state-machine", "scheduler-priority", "log-storage", "local-storage",
-          "farm-status", "sleep-scheduler", "events-mqtt"}
+SUITES = {"base", "config", "api", "persist-sqlite", "reference", "state-machine", "scheduler-priority", "scheduler-fair",
+          "log-storage", "local-storage", "farm-status", "sleep-scheduler", "events-mqtt"}
 # A program of threads that wait for each other, and those that look at other things than memory, for minutes.
 LEFT_OUT = {"persist-threads", "sleep-scheduler-window"}
 HANGS_AFTER = 120  # seconds

@@ -650,7 +650,7 @@ int history_play(const play_options *options, const char *directory, play_counts
     for (int i = 0; i < 8; ++i)
         (void)roll(h, 2);
     choose_world(h);
-    manager_init(&h->manager, &h->world, directory);
+    manager_init(&h->manager, &h->world, directory, options->scheduler);
     h->outages = roll(h, 3) == 0;
     h->now.now_us = h->manager.now_us;
     uint32_t operations = options->operations != 0 ? options->operations : 120 + roll(h, 120);

@@ -29,6 +29,7 @@ typedef struct play_options {
     int power; /* crashes are power losses */
     uint32_t crashes; /* per hundred operations; 0 = as the seed has it */
     int verbose;
+    const char *scheduler; /* the plugin; NULL = scheduler-priority */
     int keep; /* main.c's: the directory of a history that fails */
 } play_options;
 

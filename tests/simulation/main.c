@@ -20,11 +20,13 @@ static void usage(void)
 {
     fprintf(stderr,
             "usage: simulation [--seed N] [--count N] [--operations N] [--power] [--crashes PERCENT] [--verbose] "
-            "[--keep]\n"
+            "[--keep] [--scheduler PLUGIN]\n"
             "  --seed N       the first seed (1); --count N: how many seeds from there on (1)\n"
             "  --operations N how many operations each, instead of the seed's own number\n"
             "  --power        every crash is a power loss\n"
             "  --crashes N    how many of hundred operations crash (3)\n"
+            "  --scheduler P  another plugin instead of scheduler-priority; one that decides alike for jobs without "
+            "metadata\n"
             "  --verbose      tells each operation, and shows the manager's log\n"
             "  --keep         leaves the database of a history that fails, and says where\n");
 }
@@ -50,6 +52,9 @@ static int read_options(int argc, char **argv, play_options *options, uint64_t *
             options->verbose = 1;
         } else if (strcmp(argv[i], "--keep") == 0) {
             options->keep = 1;
+        } else if (strcmp(argv[i], "--scheduler") == 0 && value != NULL) {
+            options->scheduler = value;
+            ++i;
         } else if (read_number(value, &n) != 0) {
             return -1;
         } else if (strcmp(argv[i], "--seed") == 0) {

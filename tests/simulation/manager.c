@@ -236,7 +236,7 @@ static void on_crash(void)
     pthread_mutex_unlock(&the_manager->lock);
 }
 
-void manager_init(manager *m, const m_world *world, const char *directory)
+void manager_init(manager *m, const m_world *world, const char *directory, const char *scheduler)
 {
     char path[PATH_MAX + 16];
     memset(m, 0, sizeof(*m));
@@ -247,7 +247,7 @@ void manager_init(manager *m, const m_world *world, const char *directory)
     pthread_cond_init(&m->changed, NULL);
     load_plugin(m, PERSIST, "persist-sqlite");
     load_plugin(m, STATE, "state-machine");
-    load_plugin(m, SCHEDULER, "scheduler-priority");
+    load_plugin(m, SCHEDULER, scheduler != NULL ? scheduler : "scheduler-priority");
     snprintf(path, sizeof(path), "%s/farm.sqlite", directory);
     fake_host_set(&m->plugins[PERSIST].config, "path", path);
     set_number(m, PERSIST, "checkpoint_pages", 100); /* the log begins anew often */

@@ -65,7 +65,7 @@ typedef struct manager {
 } manager;
 
 /* Reads the plugins and makes everything ready for the first start. Aborts when the simulation itself is broken. */
-void manager_init(manager *m, const m_world *world, const char *directory);
+void manager_init(manager *m, const m_world *world, const char *directory, const char *scheduler);
 void manager_fini(manager *m);
 
 /* Starts, as the lifecycle does. Returns 0; 1 when a planned crash came; -1 with m->failure. */

@@ -145,14 +145,49 @@ static void database_of_another_program_is_refused_and_left_alone(void **state)
     assert_int_equal(fixture_start(f), FLAMENCO_E_CORRUPT);
 }
 
-static void reference_database_is_left_alone(void **state)
+static const char reference_schema[] =
+    "CREATE TABLE jobs(id INTEGER PRIMARY KEY, created_at datetime, uuid text, name text, status text, settings jsonb);"
+    "CREATE TABLE tasks(id INTEGER PRIMARY KEY, uuid text, job_id integer, name text, status text, commands jsonb,"
+    " worker_id integer);"
+    "CREATE TABLE workers(id INTEGER PRIMARY KEY, uuid text, secret text, name text, supported_task_types text);"
+    "CREATE TABLE task_dependencies(task_id integer, dependency_id integer);"
+    "CREATE TABLE task_failures(task_id integer, worker_id integer);"
+    "CREATE TABLE job_blocks(id INTEGER PRIMARY KEY, job_id integer, worker_id integer, task_type text);"
+    "CREATE TABLE worker_tags(id INTEGER PRIMARY KEY, uuid text, name text, description text);"
+    "CREATE TABLE worker_tag_membership(worker_tag_id integer, worker_id integer);"
+    "CREATE TABLE sleep_schedules(id INTEGER PRIMARY KEY, worker_id integer, is_active numeric, days_of_week text,"
+    " start_time text, end_time text, next_check text);"
+    "CREATE TABLE last_rendereds(id INTEGER PRIMARY KEY, job_id integer);"
+    "CREATE TABLE goose_db_version(id INTEGER PRIMARY KEY, version_id integer, is_applied integer);"
+    "INSERT INTO goose_db_version(version_id,is_applied) VALUES(0,1),(8,1);"
+    "INSERT INTO workers VALUES(1,'00000000-0000-4000-8000-000000000001','x','w','blender'),"
+    " (2,'00000000-0000-4000-8000-000000000001',NULL,x'ff',NULL);"
+    "INSERT INTO worker_tags VALUES(1,NULL,'t',''),(2,NULL,'t','');"
+    "INSERT INTO worker_tag_membership VALUES(1,1),(2,1),(1,2);"
+    "INSERT INTO sleep_schedules VALUES(1,1,1,'mo','09:00','10:00','');"
+    "INSERT INTO jobs VALUES(1,'2026-03-27 14:05:09 +0000 "
+    "UTC','00000000-0000-4000-8000-000000000002','j','queued',x'7b7d'),"
+    " (2,NULL,'00000000-0000-4000-8000-000000000002','k','queued','{}');"
+    "INSERT INTO tasks VALUES(1,'00000000-0000-4000-8000-000000000003',1,'a','completed',"
+    " '[{\"name\":\"x\",\"parameters\":{}}]',1),(2,'00000000-0000-4000-8000-000000000003',1,'b','queued','[]',2);"
+    "INSERT INTO task_dependencies VALUES(2,1);"
+    "INSERT INTO task_failures VALUES(2,1);"
+    "INSERT INTO job_blocks VALUES(1,1,1,'blender');"
+    "INSERT INTO last_rendereds VALUES(1,1);";
+
+static void reference_database_is_imported_and_left_alone(void **state)
 {
     fixture *f = *state;
-    run_sql(f->database, "CREATE TABLE goose_db_version(id INTEGER)");
+    run_sql(f->database, reference_schema);
     struct stat before, after;
     assert_int_equal(stat(f->database, &before), 0);
     assert_int_equal(fixture_start(f), 0);
-    assert_true(f->fake.log_lines[FLAMENCO_LOG_INFO] >= 2);
+    fixture_begin(f);
+    flamenco_job job = fixture_read_job(f, 1);
+    EXPECT_TEXT(job.name, "j");
+    assert_int_equal(job.n_tasks, 2);
+    fixture_commit(f);
+    assert_int_equal(fixture_check(f), 0);
     fixture_stop(f);
     assert_int_equal(stat(f->database, &after), 0);
     assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
@@ -162,6 +197,32 @@ static void reference_database_is_left_alone(void **state)
     assert_int_equal(fixture_start(f), 0);
     assert_int_equal(f->fake.log_lines[FLAMENCO_LOG_INFO], lines + 1);
     fixture_stop(f);
+}
+
+static void import_without_memory_leaves_nothing_behind(void **state)
+{
+    fixture *f = *state;
+    run_sql(f->database, reference_schema);
+    int32_t rc = FLAMENCO_E_NOMEM;
+    for (int64_t allowed = 8; rc != FLAMENCO_OK; ++allowed) {
+        f->fake.allocations_left = allowed;
+        rc = fixture_start(f);
+        f->fake.allocations_left = -1;
+        if (rc != FLAMENCO_OK && rc != FLAMENCO_E_NOMEM && rc != FLAMENCO_E_UNAVAILABLE)
+            fail_msg("%lld allocations: %d %s", (long long)allowed, (int)rc, f->err.text);
+        char made[TEMP_DIR_MAX + 16];
+        (void)snprintf(made, sizeof(made), "%s.import", f->path);
+        assert_int_equal(access(made, F_OK), -1);
+        assert_true(allowed < 2000);
+        if (f->self == NULL)
+            continue;
+        /* It was started; at most the session after it had no memory. What was imported is whole. */
+        assert_true(allowed > 20);
+        fixture_crash(f);
+        break;
+    }
+    assert_int_equal(read_int(f->path, "SELECT count(*) FROM task"), 2);
+    assert_int_equal(read_int(f->path, "SELECT count(*) FROM failure"), 1);
 }
 
 static void rights_of_an_open_file_are_narrowed(void **state)
@@ -191,26 +252,26 @@ static void upgrade_copies_the_file_first(void **state)
     fixture_commit(f);
     fl_store *store = f->self;
     const fl_migration *own = fl_schema_migrations();
-    const fl_migration three[] = { own[0], own[1], { 3, second }, { 0, NULL } };
-    const fl_migration four[] = { own[0], own[1], { 3, second }, { 4, broken }, { 0, NULL } };
-    assert_int_equal(own[2].version, 0); /* a new schema needs new numbers here */
-    assert_int_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
+    const fl_migration next[] = { own[0], own[1], own[2], { 4, second }, { 0, NULL } };
+    const fl_migration wrong[] = { own[0], own[1], own[2], { 4, second }, { 5, broken }, { 0, NULL } };
+    assert_int_equal(own[3].version, 0); /* a new schema needs new numbers here */
+    assert_int_equal(fl_schema_upgrade(store, f->writer->db, next, &fresh, &f->err), 0);
     assert_int_equal(fresh, 0);
-    assert_int_equal(read_int(f->path, "PRAGMA user_version"), 3);
-    temp_path(copy, "%s.schema-2", f->path);
-    assert_int_equal(read_int(copy, "PRAGMA user_version"), 2);
+    assert_int_equal(read_int(f->path, "PRAGMA user_version"), 4);
+    temp_path(copy, "%s.schema-3", f->path);
+    assert_int_equal(read_int(copy, "PRAGMA user_version"), 3);
     assert_int_equal(read_int(copy, "SELECT count(*) FROM job"), 1);
     assert_int_equal(stat(copy, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     /* A migration that fails changes nothing, and its copy does not stand in the way of the next attempt. */
     for (int i = 0; i < 2; ++i) {
-        assert_int_not_equal(fl_schema_upgrade(store, f->writer->db, four, &fresh, &f->err), 0);
-        assert_int_equal(read_int(f->path, "PRAGMA user_version"), 3);
+        assert_int_not_equal(fl_schema_upgrade(store, f->writer->db, wrong, &fresh, &f->err), 0);
+        assert_int_equal(read_int(f->path, "PRAGMA user_version"), 4);
         assert_int_equal(read_int(f->path, "SELECT count(*) FROM sqlite_schema WHERE name='more'"), 0);
     }
-    temp_path(copy, "%s.schema-3.2", f->path);
+    temp_path(copy, "%s.schema-4.2", f->path);
     assert_true(temp_exists(copy));
-    assert_int_equal(fl_schema_upgrade(store, f->writer->db, three, &fresh, &f->err), 0);
+    assert_int_equal(fl_schema_upgrade(store, f->writer->db, next, &fresh, &f->err), 0);
     fixture_stop(f);
 }
 
@@ -223,12 +284,14 @@ static void files_of_the_first_schema_are_upgraded(void **state)
     fixture_commit(f);
     fixture_stop(f);
     run_sql(f->path, "DROP INDEX job_updated; DROP INDEX job_status; DROP INDEX job_prio; DROP INDEX job_name;"
+                     "DROP INDEX runq_share; ALTER TABLE runq DROP COLUMN share; ALTER TABLE job_hot DROP COLUMN share;"
                      "PRAGMA user_version=1;");
     assert_int_equal(fixture_start(f), 0);
     assert_int_equal(
         read_int(f->path,
                  "SELECT count(*) FROM sqlite_schema WHERE name IN ('job_updated','job_status','job_prio','job_name')"),
         4);
+    assert_int_equal(read_int(f->path, "SELECT count(*) FROM runq WHERE share=0"), 1);
     fixture_begin(f);
     assert_int_equal(fixture_check(f), 0);
     fixture_stop(f);
@@ -261,6 +324,7 @@ static void damage_is_found(void **state)
         { "UPDATE task SET open_deps=1 WHERE id=1", "open dependencies" },
         { "DELETE FROM runq", "group is missing" },
         { "UPDATE runq SET ntp=0", "missing or wrong" },
+        { "UPDATE job_hot SET share=1", "missing or wrong" },
         { "INSERT INTO runq(tag,type,njp,ntp,job) VALUES(0,9,0,0,1)", "too many" },
         { "UPDATE job_hot SET status=2; UPDATE job_count SET n=(status=2)", "groups too many" },
         { "UPDATE job_count SET n=7 WHERE status=3", "pause-requested" },
@@ -350,7 +414,8 @@ int main(void)
         TEST(second_manager_is_told_who_holds_the_store),
         TEST(newer_schema_is_refused_and_left_alone),
         TEST(database_of_another_program_is_refused_and_left_alone),
-        TEST(reference_database_is_left_alone),
+        TEST(reference_database_is_imported_and_left_alone),
+        TEST(import_without_memory_leaves_nothing_behind),
         TEST(rights_of_an_open_file_are_narrowed),
         TEST(upgrade_copies_the_file_first),
         TEST(files_of_the_first_schema_are_upgraded),

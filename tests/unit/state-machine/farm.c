@@ -275,7 +275,8 @@ int64_t farm_add_job(farm *f, const farm_job *job)
     row.name = flamenco_text("a job");
     row.type = flamenco_text("simple");
     row.activity = flamenco_text(job->activity);
-    row.settings = row.metadata = flamenco_text("{}");
+    row.settings = flamenco_text("{}");
+    row.metadata = flamenco_text(job->metadata != NULL ? job->metadata : "{}");
     int64_t key = 0;
     check(flamenco_persist_job_insert_hidden(&f->persist, cx, &row, n, &key, &err), &err, "job");
     insert_tasks(f, key, job, letters, n, &deps);

@@ -24,7 +24,9 @@
 #include "flamenco/calls/persistence.h"
 #include "temp_dir.h"
 
+#ifndef FARM_MAX_JOBS
 #define FARM_MAX_JOBS 16
+#endif
 
 /* What farm_add_job makes. Zeroed: a queued job of priority 50 with tasks of type "blender" and priority 50. */
 typedef struct farm_job {
@@ -36,6 +38,7 @@ typedef struct farm_job {
     const char *priorities; /* the same */
     const char *deps; /* "2-1,3-1": task 2 depends on task 1 */
     const char *activity;
+    const char *metadata; /* NULL = "{}" */
 } farm_job;
 
 typedef struct farm {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * scheduler.h - what the files of the scheduler share. The service itself is flamenco/task_scheduler.h.
+ * scheduler.h - what the schedulers have in common: the search among groups of tasks, the assignment, and why something waits.
+ * A scheduler's own struct begins with fl_scheduler. The service itself is flamenco/task_scheduler.h.
  */
 #ifndef FL_SCHEDULER_H
 #define FL_SCHEDULER_H
@@ -13,9 +14,30 @@ typedef struct fl_scheduler {
     flamenco_persistence_ref persist;
 } fl_scheduler;
 
-/* pick.c. [writer] */
-int32_t fl_scheduler_pick(void *self, flamenco_cx *cx, const flamenco_worker *worker, flamenco_task *out,
-                          flamenco_error *err);
+/* ---- search.c: what every scheduler does alike. [writer] ---- */
+
+/* The search for the best of the tasks that a worker may have: job priority, then task priority, then age. */
+typedef struct fl_search {
+    fl_scheduler *scheduler;
+    flamenco_cx *cx;
+    const flamenco_worker *worker;
+    flamenco_task best; /* key 0 = none yet */
+    int32_t best_job_priority;
+    int32_t rc;
+    flamenco_error *err;
+} fl_search;
+
+/* Looks at a group: a flamenco_visit_group whose ctx is the search. Groups come best first; it ends the list when no further
+ * one can win. */
+int32_t fl_search_look_at(void *ctx, const flamenco_runnable_group *group);
+/* Finds the task that the worker holds, with its commands. NOT_FOUND. */
+int32_t fl_search_held(fl_scheduler *scheduler, flamenco_cx *cx, const flamenco_worker *worker, flamenco_task *out,
+                       flamenco_error *err);
+/* Assigns the task to the worker and gives it out as it is now. */
+int32_t fl_search_assign(fl_scheduler *scheduler, flamenco_cx *cx, const flamenco_worker *worker, flamenco_task *task,
+                         flamenco_task *out, flamenco_error *err);
+/* Finds the services; the start of every scheduler. [main] */
+int32_t fl_scheduler_connect(fl_scheduler *scheduler, flamenco_error *err);
 
 /* explain.c. [reader] */
 int32_t fl_scheduler_explain(void *self, flamenco_cx *cx, uint32_t what, const flamenco_uuid *uuid,
