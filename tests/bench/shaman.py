@@ -158,18 +158,30 @@ def upload_memory(bench):
 
 
 def small_files(bench):
-    """Files of 4 KiB, synced before the answer."""
+    """Files of 4 KiB, synced before the answer; CPU and system calls of the manager for each."""
     s = bench.sizes
+
+    def some(count):
+        datas = [os.urandom(4096) for _ in range(count)]
+        return [lambda c, d=d, h=hashlib.sha256(d).hexdigest(): c.send(d, h) for d in datas]
+
     for _ in bench.each_run():
         for connections in (1, 8):
-            datas = [os.urandom(4096) for _ in range(s.small_files * (1 if connections == 1 else 3))]
-            work = [lambda c, d=d, h=hashlib.sha256(d).hexdigest(): c.send(d, h) for d in datas]
+            work = some(s.small_files * (1 if connections == 1 else 3))
             with running(bench, "small") as manager:
-                bench.add(f"small.{connections}", len(datas) / in_parallel(manager, work, connections))
+                in_parallel(manager, some(s.small_files // 10), connections) # makes the 256 outer directories
+                cpu = manager.cpu_us()
+                bench.add(f"small.{connections}", len(work) / in_parallel(manager, work, connections))
+                bench.add(f"small.cpu{connections}", (manager.cpu_us() - cpu) / len(work))
+    with running(bench, "small") as manager:
+        calls = count_calls(manager, lambda: in_parallel(manager, some(s.small_files), 1), {"write", "fsync"})
+        if calls:
+            bench.add("small.calls", sum(calls.values()) / s.small_files)
 
 
-def count_calls(manager, act):
-    """System calls of the manager during act(), by name; None where that cannot be counted."""
+def count_calls(manager, act, also=frozenset()):
+    """System calls of the manager during act(), by name, those that have to do with files, and `also`; None where that cannot be
+    counted."""
     if shutil.which("strace") is None:
         return None
     out = manager.folder / "strace.txt"
@@ -181,7 +193,7 @@ def count_calls(manager, act):
     calls = {}
     for line in out.read_text(encoding="utf-8").splitlines():
         words = line.split()
-        if len(words) >= 5 and words[3].isdigit() and words[-1] not in NOT_FILES:
+        if len(words) >= 5 and words[3].isdigit() and words[-1] not in NOT_FILES - also:
             calls[words[-1]] = int(words[3])
     return calls
 

@@ -156,6 +156,36 @@ EXPORT int mkdir(const char *path, mode_t mode)
     return fails(WRITES, -1, path) ? -1 : NEXT("mkdir", int, const char *, mode_t)(path, mode);
 }
 
+EXPORT int sync_file_range(int fd, off64_t at, off64_t n, unsigned flags)
+{
+    return fails(SYNCS, fd, NULL) ? -1
+                                  : NEXT("sync_file_range", int, int, off64_t, off64_t, unsigned)(fd, at, n, flags);
+}
+
+/* Of two directories the second one counts. Names are relative to them. */
+EXPORT int mkdirat(int dir, const char *path, mode_t mode)
+{
+    return fails(WRITES, dir, NULL) ? -1 : NEXT("mkdirat", int, int, const char *, mode_t)(dir, path, mode);
+}
+
+EXPORT int symlinkat(const char *text, int dir, const char *path)
+{
+    return fails(WRITES, dir, NULL) ? -1 : NEXT("symlinkat", int, const char *, int, const char *)(text, dir, path);
+}
+
+EXPORT int linkat(int from, const char *old, int dir, const char *path, int flags)
+{
+    return fails(WRITES, dir, NULL)
+               ? -1
+               : NEXT("linkat", int, int, const char *, int, const char *, int)(from, old, dir, path, flags);
+}
+
+EXPORT int renameat(int from, const char *old, int dir, const char *path)
+{
+    return fails(WRITES, dir, NULL) ? -1
+                                    : NEXT("renameat", int, int, const char *, int, const char *)(from, old, dir, path);
+}
+
 static int opens_for_writing(int flags)
 {
     return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) != 0;
@@ -163,7 +193,7 @@ static int opens_for_writing(int flags)
 
 #define MODE_OF(flags, last) \
     mode_t mode = 0; \
-    if ((flags)&O_CREAT) { \
+    if (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE) { \
         va_list args; \
         va_start(args, last); \
         mode = (mode_t)va_arg(args, int); \

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shared storage fails, cannot be synced, or hangs while the manager runs: Shaman says so, nothing is promised that is not
+there, the rest of the manager goes on, and Shaman does so when it is over."""
+import os
+
+import pytest
+from harness.check import assert_error, wait_until
+from harness.http import Background
+from harness.shaman import Shaman, manager_options, spec
+
+SMALL, LARGE = b"small", os.urandom(1 << 20) * 3 # without and with a temporary name
+FIRST = b"stored before"
+
+
+@pytest.fixture
+def shaman(make_manager, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    options = manager_options(reference={"shared_storage_path": str(shared)})
+    manager = make_manager(trouble_at=shared, **options).start()
+    shaman = Shaman(manager.farm())
+    shaman.shared = shared
+    return shaman.store(FIRST)
+
+
+def is_healthy(shaman):
+    return shaman.api.get("//health/ready").json()["checks"]["shaman"]["ok"]
+
+
+def blobs(shaman):
+    return sorted(p.read_bytes() for p in (shaman.shared / "file-store" / "stored").rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("what, says", [("EIO", "Input/output error"), ("EROFS", "Read-only file system"), ("ENOSPC", "No space left"),
+                                        ("EDQUOT", "Disk quota exceeded"), ("EIO sync", "Input/output error")])
+def test_trouble_is_told_and_forgotten(shaman, what, says):
+    trouble = shaman.farm.manager.trouble
+    trouble.begin(what)
+    for data in (SMALL, LARGE):
+        assert says in assert_error(shaman.upload(data), 500)
+        assert shaman.status(data) == "unknown"
+    assert says in assert_error(shaman.create("shot", spec("deep/er/a", FIRST)), 500)
+    assert shaman.requirements(spec("a", FIRST), spec("b", SMALL)) == [dict(spec("b", SMALL), status="unknown")]
+    assert blobs(shaman) == [FIRST]
+    if what != "EIO sync": # what cannot be synced can be written, which is all that a look tells
+        wait_until(lambda: not is_healthy(shaman), "health says so")
+    assert shaman.farm.submit(1)["status"] == "queued" # not its business
+    trouble.end()
+    assert shaman.upload(SMALL).status_code == shaman.upload(LARGE).status_code == 200
+    assert shaman.checkout("shot", spec("deep/er/a", FIRST), spec("b", LARGE)) == "shot"
+    assert blobs(shaman) == sorted([FIRST, SMALL, LARGE])
+    assert shaman.temporary_files() == []
+    wait_until(lambda: is_healthy(shaman), "health says so, too")
+
+
+def test_storage_that_hangs_holds_up_nobody_else(shaman):
+    """More uploads and checkouts than there are threads for them."""
+    farm, trouble = shaman.farm, shaman.farm.manager.trouble
+    worker = farm.worker(types=["misc"])
+    trouble.begin("hang")
+    uploads = [Background(shaman.api.clone().post, shaman.path(data), data=data)
+               for data in [b"hung %d" % i for i in range(25)] + [LARGE[:-1] + bytes([i]) for i in range(12)]]
+    checkouts = [Background(shaman.api.clone().post, "/shaman/checkout/create", json={"checkoutPath": "hung", "files": [spec("a", FIRST)]})
+                 for _ in range(5)]
+    for _ in range(20):
+        job = farm.submit(1, lane="misc")
+        task = worker.get_task()
+        worker.update(task["uuid"], log="a line\n", activity="at it")
+        worker.complete(task["uuid"])
+        assert farm.job(job["id"])["status"] == "completed"
+    assert shaman.api.get("//health/live").status_code == 200
+    assert not is_healthy(shaman) # answers at all, and in time
+    assert not any(call.done for call in uploads + checkouts)
+    trouble.end()
+    assert {call.result(60).status_code for call in uploads + checkouts} == {200}
+    assert len({call.result(60).json()["checkoutPath"] for call in checkouts}) == 5
+    assert len(blobs(shaman)) == 1 + len(uploads)
+    assert shaman.temporary_files() == []
+    wait_until(lambda: is_healthy(shaman), "health is well again")
