@@ -116,18 +116,8 @@ static void fail_call(fl_call *call, int32_t code, const char *text)
 /* Where the call's work is done: what waits for the shared storage must not keep others waiting. */
 static struct fl_workpool *pool_of(const fl_call *call, const fl_step_ops *ops)
 {
-    if (call->f->storage_pool == NULL || ops != &work_ops)
-        return call->f->workpool;
-    switch (call->op->id) {
-    case API_OP_SHAMAN_CHECKOUT_REQUIREMENTS:
-    case API_OP_SHAMAN_CHECKOUT:
-    case API_OP_SHAMAN_GARBAGE:
-    case API_OP_SHAMAN_FILE_STORE_CHECK:
-    case API_OP_SHAMAN_FILE_STORE:
-        return call->f->storage_pool;
-    default:
-        return call->f->workpool;
-    }
+    int storage = ops == &work_ops && call->op->storage && call->f->storage_pool != NULL;
+    return storage ? call->f->storage_pool : call->f->workpool;
 }
 
 static void submit(fl_call *call, const fl_step_ops *ops)

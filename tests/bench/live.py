@@ -147,14 +147,11 @@ def pages(bench):
         with running(bench, "pages") as manager:
             load(manager, s.workers, s.loop_tasks // 10)
             alone, _ = load(manager, s.workers, s.loop_tasks)
-            before = manager.rss_mib()
             with contextlib.closing(Crowd(manager, s.pages)) as crowd:
-                bench.add("pages.memory", (manager.rss_mib() - before) * 1024 / s.pages)
                 quiet = crowd.delays(manager, lambda: True)
                 begun, delivered = time.monotonic(), crowd.delivered
                 busy, delays = load(manager, s.workers, s.loop_tasks, during=lambda stop: crowd.delays(manager, stop))
                 took, delivered = time.monotonic() - begun, crowd.delivered - delivered
-                bench.add("pages.busy_memory", (manager.rss_mib() - before) * 1024 / s.pages)
             bench.expect_no_errors(busy)
             if crowd.lost:
                 manager.give_up(f"{crowd.lost} pages were dropped, though they read")
@@ -168,6 +165,19 @@ def pages(bench):
         bench.add("pages.rate", busy["tasks_per_s"] / alone["tasks_per_s"])
         bench.note(f"{alone['tasks_per_s']:.0f} tasks/s without pages, {busy['tasks_per_s']:.0f} with them; reading took "
                    f"{crowd.cpu_s / took:.2f} cores, the pages' share of the manager {more / 1e6 / took:.2f}")
+
+
+def page_memory(bench):
+    """Memory for each of 500 web pages that are told of all jobs: at first, and after a while of full load."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "page_memory") as manager:
+            load(manager, s.workers, s.loop_tasks // 4)
+            before = manager.rss_mib()
+            with contextlib.closing(Crowd(manager, s.pages)):
+                bench.add("pages.memory", (manager.rss_mib() - before) * 1024 / s.pages)
+                load(manager, s.workers, s.loop_tasks // 4)
+                bench.add("pages.busy_memory", (manager.rss_mib() - before) * 1024 / s.pages)
 
 
 def come_and_go(manager, until, number, visits):
