@@ -15,10 +15,10 @@ static void publish(void *self, const flamenco_event *event)
 
 static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
 {
-    (void)self;
     (void)deadline_us;
     (void)err;
-    return FLAMENCO_OK; /* what was published is in the host's queues already */
+    hub_deliver(self); /* what was published is in the host's queues then */
+    return FLAMENCO_OK;
 }
 
 /* ---- Pages ------------------------------------------------------------------------------------------------------------ */
@@ -84,15 +84,20 @@ static int32_t tick(flamenco_cx *cx, void *ctx, flamenco_error *err)
 
 static int32_t start(void *self, flamenco_error *err)
 {
-    int32_t rc = submit_tick(self);
+    hub *h = self;
+    int32_t rc = news_start(&h->news, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    rc = submit_tick(h);
     return rc == FLAMENCO_OK ? rc : flamenco_fail(err, rc, "the first look cannot be queued");
 }
 
 static int32_t stop(void *self, int64_t deadline_us, flamenco_error *err)
 {
-    (void)self;
+    hub *h = self;
     (void)deadline_us;
     (void)err;
+    news_stop(&h->news);
     return FLAMENCO_OK; /* the host has closed every connection, and its timers have stopped */
 }
 

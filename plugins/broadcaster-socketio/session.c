@@ -35,6 +35,11 @@ static flamenco_buf *make(hub *h, const char *text)
     return h->host->buf_make(flamenco_text(text));
 }
 
+static void tell_all(void *ctx)
+{
+    hub_deliver(ctx);
+}
+
 int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err)
 {
     uint32_t seed = 0;
@@ -49,7 +54,8 @@ int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err)
     h->close = make(h, "1");
     h->noop = make(h, "6");
     if (h->ping == NULL || h->pong == NULL || h->probe == NULL || h->connect == NULL || h->close == NULL ||
-        h->noop == NULL || rooms_init(&h->rooms, seed) != FLAMENCO_OK)
+        h->noop == NULL || news_init(&h->news, host, tell_all, h, err) != FLAMENCO_OK ||
+        rooms_init(&h->rooms, seed) != FLAMENCO_OK)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
     return FLAMENCO_OK;
 }
@@ -65,8 +71,10 @@ void hub_fini(hub *h)
 {
     if (!h->ready)
         return;
+    news_stop(&h->news);
     while (h->first != NULL)
         session_close(h->first);
+    news_fini(&h->news);
     rooms_fini(&h->rooms);
     unref_packets(h);
     pthread_mutex_destroy(&h->lock);
@@ -122,6 +130,7 @@ session *session_find(hub *h, flamenco_str sid)
 }
 
 static void close_locked(session *s);
+static void deliver_locked(hub *h);
 
 /* ---- Sending, with the lock held ---------------------------------------------------------------------------------------- */
 
@@ -290,6 +299,7 @@ static int32_t open_locked(session *s, flamenco_ws *ws)
 {
     hub *h = s->hub;
     char text[200];
+    deliver_locked(h); /* it hears of what happens from now on */
     if (h->stopping)
         return FLAMENCO_E_CANCELLED;
     if (h->count >= h->clients_at_most)
@@ -394,6 +404,7 @@ static void receive_event(session *s, const sio_packet *p)
         !socketio_subscription_read(p->payload, &sub, &problem))
         return;
     pthread_mutex_lock(&s->hub->lock);
+    deliver_locked(s->hub);
     if (s->connected && !s->closed)
         acknowledge(s, p->ack, problem != NULL ? problem : subscribe(s, &sub));
     pthread_mutex_unlock(&s->hub->lock);
@@ -469,6 +480,7 @@ void session_receive(session *s, flamenco_ws *ws, flamenco_str text)
     int64_t now_us = s->hub->host->monotonic_us(s->hub->host->h);
     pthread_mutex_lock(&s->hub->lock);
     s->heard_us = now_us;
+    deliver_locked(s->hub); /* what happened before this is told before it is answered */
     int ours = !s->closed && (ws == s->ws || ws == s->probe);
     if (ours && p.kind != PACKET_EVENT)
         receive_control(s, ws, &p);
@@ -520,23 +532,69 @@ static void say_good_bye(hub *h)
     }
 }
 
-void hub_publish(hub *h, const flamenco_event *event)
+#define TOGETHER 32u
+
+/* Tells the members of one room of events that came one behind the other, the first `n` of them: to each client all of them,
+ * which is quicker than to all clients each of them. */
+static void tell_room(hub *h, const flamenco_event *events, uint32_t n)
+{
+    flamenco_buf *packets[TOGETHER];
+    sio_room *r = rooms_find(&h->rooms, events[0].topic);
+    uint32_t made = 0;
+    if (r == NULL)
+        return;
+    while (made < n && (packets[made] = encode(h, &events[made])) != NULL)
+        ++made;
+    if (made < n)
+        h->host->log(h->host->h, FLAMENCO_LOG_ERROR, "no memory for an event");
+    h->delivered += (uint64_t)r->count * made;
+    /* From the end: one that is closed by this leaves, and the last member moves into its place. The room goes with its last
+     * member, behind which it is not looked at any more. */
+    for (uint32_t i = r->count; i-- > 0;) {
+        session *s = r->members[i].session;
+        session_ref(s);
+        for (uint32_t k = 0; k < made; ++k)
+            send_packet(s, packets[k]);
+        session_unref(s);
+    }
+    while (made > 0)
+        h->host->buf_unref(packets[--made]);
+}
+
+static void tell(hub *h, const flamenco_event *events, uint32_t count)
+{
+    for (uint32_t i = 0, n; i < count; i += n) {
+        for (n = 1; i + n < count && n < TOGETHER && flamenco_str_equal(events[i].topic, events[i + n].topic);)
+            ++n;
+        tell_room(h, events + i, n);
+        for (uint32_t k = i; k < i + n; ++k)
+            if (is_shutdown(&events[k]))
+                say_good_bye(h);
+    }
+}
+
+static void deliver_locked(hub *h)
+{
+    uint32_t count;
+    flamenco_event *events = news_take(&h->news, &count);
+    tell(h, events, count);
+    news_give_back(&h->news, events, count);
+}
+
+void hub_deliver(hub *h)
 {
     pthread_mutex_lock(&h->lock);
-    sio_room *r = rooms_find(&h->rooms, event->topic);
-    flamenco_buf *packet = r != NULL ? encode(h, event) : NULL;
-    if (r != NULL && packet == NULL)
-        h->host->log(h->host->h, FLAMENCO_LOG_ERROR, "no memory for an event");
-    if (packet != NULL) {
-        h->delivered += r->count;
-        /* From the end: one that is closed by this leaves, and the last member moves into its place. The room goes with its
-         * last member, behind which it is not looked at any more. */
-        for (uint32_t i = r->count; i-- > 0;)
-            send_packet(r->members[i].session, packet);
-        h->host->buf_unref(packet);
-    }
-    if (is_shutdown(event))
-        say_good_bye(h);
+    deliver_locked(h);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void hub_publish(hub *h, const flamenco_event *event)
+{
+    if (news_add(&h->news, event))
+        return;
+    pthread_mutex_lock(&h->lock);
+    deliver_locked(h);
+    tell(h, event, 1);
     pthread_mutex_unlock(&h->lock);
 }
 

@@ -5,6 +5,9 @@
  *
  * LOCK. One for everything: nothing done under it waits for anybody, neither a client nor a disk. The host's ws_send and
  * later_bytes never call back.
+ *
+ * EVENTS wait in a list with a lock of its own (news.h), so that the publisher, behind whom replies wait, does not tell hundreds
+ * of clients. A thread does, and whoever answers a client first tells what happened before.
  */
 #ifndef SOCKETIO_SESSION_H
 #define SOCKETIO_SESSION_H
@@ -12,6 +15,7 @@
 #include <pthread.h>
 
 #include "flamenco/http_routes.h"
+#include "news.h"
 #include "packet.h"
 #include "rooms.h"
 
@@ -53,6 +57,7 @@ struct hub {
     session *first;
     session *by_sid[SID_BUCKETS];
     rooms rooms;
+    news news;
     uint64_t count; /* of sessions */
     uint64_t delivered, slow; /* since they were last told to the metrics */
     uint64_t clients_at_most;
@@ -64,8 +69,11 @@ struct hub {
 int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err);
 void hub_fini(hub *h);
 
-/* Delivers an event to everybody in its room. */
+/* Has an event delivered to everybody in its room, soon. */
 void hub_publish(hub *h, const flamenco_event *event);
+
+/* Delivers what was published so far. */
+void hub_deliver(hub *h);
 
 /* Sends pings that are due, ends who is silent, tells the metrics. */
 void hub_tick(hub *h);
