@@ -365,7 +365,8 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
         fl_workpool_cancel(f->workpool);
         if (f->storage_pool != NULL)
             fl_workpool_cancel(f->storage_pool);
-        if (fl_http_stop(f->http, fl_monotonic_us() + SECOND_US, &err) != FLAMENCO_OK && !restarting) {
+        run->hangs = fl_http_stop(f->http, fl_monotonic_us() + SECOND_US, &err) != FLAMENCO_OK;
+        if (run->hangs && !restarting) {
             fl_error("manager", "a request hangs, leaving without it: %s", err.text);
             _exit(1);
         }
@@ -374,14 +375,15 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
 }
 
 /* No plugin is stopped while a thread is in it. */
-static void stop_probes(struct flamenco *f, int restarting)
+static void stop_probes(fl_run *run, int restarting)
 {
-    const char *hangs = fl_probes_stop(f->probes, fl_monotonic_us() + SECOND_US);
+    const char *hangs = fl_probes_stop(run->f.probes, fl_monotonic_us() + SECOND_US);
     if (hangs == NULL)
         return;
     fl_error("manager", "%s was asked for its health and hangs%s", hangs, restarting ? "" : ", leaving without it");
     if (!restarting)
         _exit(1);
+    run->hangs = 1;
 }
 
 static void drop_timer(fl_on_timer on_timer, void *ctx)
@@ -408,7 +410,7 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->probes != NULL)
-        stop_probes(f, restarting);
+        stop_probes(run, restarting);
     if (f->publisher != NULL)
         fl_publisher_stop(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
     if (f->loader != NULL)

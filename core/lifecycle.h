@@ -18,6 +18,7 @@ typedef struct fl_run {
     fl_periodic *periodic;
     struct fl_first_run *first_run; /* NULL unless this is one */
     fl_arena *arena; /* texts that last as long as the run */
+    int hangs; /* a restart went on although something did not end: nothing can be freed */
 } fl_run;
 
 /* Makes the parts that plugins may use from their creation on. run->yaml and f.config must stand. */

@@ -355,10 +355,14 @@ static int run_manager(program *p, const sigset_t *signals)
     }
     restarting = wanted == FL_WANT_RESTART;
     size_t n = stop_watched(run, &restarting, fds);
-    if (restarting) {
+    if (restarting)
         restart_in_place(p, fds, n);
-        return 1;
+    if (run->hangs) {
+        fl_error("manager", "a request hangs, leaving without it");
+        _exit(1);
     }
+    if (restarting)
+        return 1;
     fl_info("manager", "stopped");
     return wanted == FL_WANT_FAIL;
 }

@@ -28,9 +28,11 @@ die()
 # Sets `missing` to those packages of the kinds given that are not installed. Asks dpkg alone: needs no network.
 find_missing_packages()
 {
-    local kinds=" $* " kind name _ installed
+    local kinds=" $* " kind name program _ installed
     local -a wanted=()
-    while read -r kind name _; do
+    while read -r kind name program _; do
+        # Some packages of others bring it along, and Debian's own could not be installed beside them.
+        [[ -n $program ]] && command -v "$program" >/dev/null && continue
         [[ $kinds == *" $kind "* ]] && wanted+=("$name")
     done <"$root/tools/setup/packages"
     # Fails when one of them is unknown to dpkg: that is an answer, too.

@@ -401,7 +401,7 @@ static void a_client_that_leaves_while_it_is_dropped_is_gone(void **state)
         if (i % 2 == 0)
             assert_int_equal(send_text(&one, "and that"), 0);
         assert_int_equal(send_frame(&one, 0x81, "drop me", 7), 0);
-        assert_int_equal(send_frame(&one, 0x88, "\x03\xe8", 2), 0);
+        (void)send_frame(&one, 0x88, "\x03\xe8", 2); /* it may be dropped already */
         while (need(&one, one.len + 1) == 0)
             ;
         client_close(&one);
