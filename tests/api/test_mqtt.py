@@ -54,10 +54,22 @@ def tag_names(events):
 
 
 @pytest.fixture
-def broker(tmp_path):
-    broker = Broker(tmp_path / "broker").start()
-    yield broker
-    broker.stop()
+def make_broker(tmp_path):
+    """Makes brokers that are not started yet; those that run at the end are stopped."""
+    made = []
+
+    def make(*config):
+        made.append(Broker(tmp_path / f"broker-{len(made) + 1}", *([config] if config else [])))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.stop()
+
+
+@pytest.fixture
+def broker(make_broker):
+    return make_broker().start()
 
 
 @pytest.fixture
@@ -216,8 +228,8 @@ def test_passwords_are_not_shown(mqtt_farm):
 # ---- Brokers that are not there --------------------------------------------------------------------------------------------
 
 
-def test_broker_absent_at_start(mqtt_farm, tmp_path, receive):
-    broker = Broker(tmp_path / "broker")
+def test_broker_absent_at_start(mqtt_farm, make_broker, receive):
+    broker = make_broker()
     farm = mqtt_farm(broker.url)
     line = farm.manager.wait_log("mqtt: no connection to 127.0.0.1, port")
     assert "refused" in line
@@ -236,14 +248,10 @@ def test_broker_absent_at_start(mqtt_farm, tmp_path, receive):
     assert "'flamenco/workertags'" in broker.log()
     # One line for the whole absence.
     assert farm.manager.log().count("no connection to") == 1
-    broker.stop()
 
 
-def test_broker_killed_and_restarted(mqtt_farm, tmp_path, receive):
+def test_broker_killed_and_restarted(mqtt_farm, broker, receive):
     """Nothing is lost while it is away, the order is kept, and the farm does not notice."""
-    # The broker keeps what comes for a subscriber that is not there yet.
-    config = ["allow_anonymous true", "max_queued_messages 0"]
-    broker = Broker(tmp_path / "broker", config).start()
     farm = mqtt_farm(broker.url)
     first = receive(broker)
     make_tag(farm, "before")
@@ -269,7 +277,6 @@ def test_broker_killed_and_restarted(mqtt_farm, tmp_path, receive):
     make_tag(farm, "after")
     second.wait(is_tag("after"))
     assert metric(farm, "dropped_events_total") == 0 and metric(farm, "connected") == 1
-    broker.stop()
 
 
 class Relay:
@@ -442,13 +449,11 @@ def test_no_last_will(mqtt_farm, broker, receive):
 
 
 @pytest.fixture
-def closed_broker(tmp_path):
+def closed_broker(make_broker, tmp_path):
     """Wants a user name and a password."""
     file = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(file), "farm", "s3cret"], check=True, capture_output=True)
-    broker = Broker(tmp_path / "broker", ["allow_anonymous false", f"password_file {file}"]).start()
-    yield broker
-    broker.stop()
+    return make_broker("allow_anonymous false", f"password_file {file}").start()
 
 
 def test_password(mqtt_farm, closed_broker, receive):
@@ -468,10 +473,10 @@ def test_wrong_password(mqtt_farm, closed_broker, keys):
     farm.manager.stop()
 
 
-def test_refused_topics_are_counted(mqtt_farm, tmp_path, receive):
+def test_refused_topics_are_counted(mqtt_farm, make_broker, tmp_path, receive):
     acl = tmp_path / "acl"
     acl.write_text("topic read #\ntopic write flamenco/workertags\n")
-    broker = Broker(tmp_path / "broker", ["allow_anonymous true", f"acl_file {acl}"]).start()
+    broker = make_broker("allow_anonymous true", f"acl_file {acl}").start()
     receiver = receive(broker)
     farm = mqtt_farm(broker.url)
     make_tag(farm, "wanted")
@@ -481,7 +486,6 @@ def test_refused_topics_are_counted(mqtt_farm, tmp_path, receive):
     wait_metric(farm, "refused_events_total", 3)
     assert farm.manager.log().count("an event is refused") == 1 and health(farm)["ok"]
     assert [e["topic"] for e in receiver.events()] == ["/workertags"]
-    broker.stop()
 
 
 # ---- TLS -------------------------------------------------------------------------------------------------------------------
@@ -493,18 +497,12 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def tls_broker(tmp_path, files):
-    brokers = []
-
+def tls_broker(make_broker, files):
     def start(certificate="broker", *more):
-        brokers.append(Broker(tmp_path / f"broker{len(brokers)}", [
-            "allow_anonymous true", f"cafile {files['ca.crt']}", f"certfile {files[certificate + '.crt']}",
-            f"keyfile {files[certificate + '.key']}", *more]).start())
-        return brokers[-1]
+        return make_broker("allow_anonymous true", f"cafile {files['ca.crt']}", f"certfile {files[certificate + '.crt']}",
+                           f"keyfile {files[certificate + '.key']}", *more).start()
 
-    yield start
-    for broker in brokers:
-        broker.stop()
+    return start
 
 
 @pytest.mark.parametrize("scheme, host", [("mqtts", "127.0.0.1"), ("ssl", "localhost"), ("mqtt+ssl", "127.0.0.1")])
@@ -591,8 +589,8 @@ def test_tls_greeting_names_the_broker(mqtt_farm, files):
 # ---- Several ---------------------------------------------------------------------------------------------------------------
 
 
-def test_two_brokers(mqtt_farm, broker, tmp_path, receive):
-    second = Broker(tmp_path / "second").start()
+def test_two_brokers(mqtt_farm, broker, make_broker, receive):
+    second = make_broker().start()
     receivers = [receive(broker), receive(second, prefix="copy")]
     farm = mqtt_farm(broker.url, {"username": "first", "password": "p1"}, others=[
         forwarder("copy", own_broker=second.url, own_topic_prefix="copy", own_client_id="other")])
