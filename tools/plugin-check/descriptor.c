@@ -143,11 +143,11 @@ static int is_writable(const void *address)
     FILE *maps = fopen("/proc/self/maps", "re");
     EXPECT(maps != NULL, "the check cannot read /proc/self/maps");
     while (fgets(line, sizeof(line), maps) != NULL) {
-        uintptr_t from, to;
-        char rights[8];
-        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3 && (uintptr_t)address >= from &&
-            (uintptr_t)address < to)
-            writable = rights[1] == 'w';
+        char *end;
+        uintptr_t from = strtoull(line, &end, 16), to = *end == '-' ? strtoull(end + 1, &end, 16) : 0;
+        /* "7f00-7f01 rw-p" */
+        if ((uintptr_t)address >= from && (uintptr_t)address < to && strlen(end) > 3)
+            writable = end[2] == 'w';
     }
     (void)fclose(maps);
     return writable;

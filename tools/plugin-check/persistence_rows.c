@@ -35,7 +35,8 @@ static void expect_untouched(const any_row *row, uint32_t size, const char *what
 {
     any_row expected;
     fill(&expected, size);
-    EXPECT(memcmp(row, &expected, sizeof(expected)) == 0, "%s fails, and has written to its output", what);
+    EXPECT(memcmp(row->bytes, expected.bytes, sizeof(expected.bytes)) == 0, "%s fails, and has written to its output",
+           what);
 }
 
 /* Calls a getter for something that is not there. */

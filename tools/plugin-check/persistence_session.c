@@ -270,7 +270,6 @@ static void reader_cannot_change_anything(kit *k)
     kit_reader r = reader_open(s);
     reader_begin(&r);
     flamenco_tag tag = { .struct_size = (uint32_t)sizeof(tag), .uuid = store_uuid(s), .name = flamenco_text("n") };
-    flamenco_worker worker = { 0 };
     int64_t key = 77;
     EXPECT_RC(s->db->job_set_priority(s->self, r.cx, here.job, 1, &r.err), FLAMENCO_E_INVALID);
     EXPECT_RC(s->db->tag_insert(s->self, r.cx, &tag, &key, &r.err), FLAMENCO_E_INVALID);
@@ -281,7 +280,7 @@ static void reader_cannot_change_anything(kit *k)
     EXPECT_TRUE(r.cx->txn == NULL); /* commit ends it, also on failure */
     reader_close(&r);
     store_begin(s);
-    worker = read_worker(s, here.worker);
+    flamenco_worker worker = read_worker(s, here.worker);
     EXPECT_TRUE(worker.deleted_us == FLAMENCO_TIME_NONE);
     EXPECT_INT(read_job(s, here.job).priority, 50);
     store_commit(s);
