@@ -34,6 +34,9 @@
 
 #define FL_OPEN_TASK "status<2 AND open_deps=0"
 
+/* A statement of this back end's own, so that a worker's lists are looked at in one round trip (schedule.c). */
+#define FL_HAS_RUNQ_HEADS 1
+
 /* Words for the statements that are put together from pieces (lists.c, tasks.c, workers.c). */
 #define FL_JOIN " JOIN "
 #define FL_INDEX(name) ""
@@ -165,6 +168,12 @@
     X(RUNQ_NEXT, "SELECT r.njp,r.ntp,r.job FROM runq r WHERE r.tag=?1 AND r.type=?2 AND (r.njp,r.ntp,r.job)>(?3,?4,?5)" \
                  " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=r.job AND b.type=r.type AND b.worker=?6)"      \
                  " ORDER BY r.njp,r.ntp,r.job LIMIT 1")                                                                \
+    /* The first row of every list of the worker that has one. */                                                      \
+    X(RUNQ_HEADS, "SELECT a.tag,y.type,r.njp,r.ntp,r.job FROM worker_type y CROSS JOIN (SELECT 0::bigint AS tag"       \
+                  " UNION ALL SELECT tag FROM worker_tag WHERE worker=?1) a CROSS JOIN LATERAL (SELECT q.njp,q.ntp,q.job" \
+                  " FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND NOT EXISTS(SELECT 1 FROM blocklist b"          \
+                  " WHERE b.job=q.job AND b.type=q.type AND b.worker=?1) ORDER BY q.njp,q.ntp,q.job LIMIT 1) r"        \
+                  " WHERE y.worker=?1")                                                                                \
     X(TASK_RUNNABLE, "SELECT " FL_TASK_COLUMNS ",c.commands FROM task t" FL_TASK_JOINS                                 \
                      FL_TASK_COLD " WHERE t.job=?1 AND t.type=?2 AND t.status<2 AND t.open_deps=0 AND NOT EXISTS"      \
                      "(SELECT 1 FROM failure f WHERE f.task=t.id AND f.worker=?3) ORDER BY t.prio DESC,t.id LIMIT 1")  \

@@ -138,6 +138,46 @@ static int32_t find_best(search *look, probe **best_out)
     return FLAMENCO_OK;
 }
 
+#ifdef FL_HAS_RUNQ_HEADS
+
+/* Makes room for one probe more. */
+static int32_t grow_probes(search *look)
+{
+    const flamenco_host *host = look->s->store->host;
+    if (look->n < PROBES_AT_HAND || (look->n & (look->n - 1)) != 0)
+        return FLAMENCO_OK;
+    probe *more = host->alloc(host->h, look->n * 2 * sizeof(*more));
+    if (more == NULL)
+        return fl_fail(look->s, FLAMENCO_E_NOMEM, "out of memory");
+    memcpy(more, look->probes, look->n * sizeof(*more));
+    if (look->probes != look->at_hand)
+        host->free(host->h, look->probes);
+    look->probes = more;
+    return FLAMENCO_OK;
+}
+
+/* Makes one probe per list that has a row, placed at its first one: one statement, for a store that is a round trip away. */
+static int32_t place_probes(search *look)
+{
+    int32_t rc;
+    fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_HEADS);
+    fl_bind_int(&q, 1, look->worker);
+    while ((rc = fl_query_step(&q)) > 0) {
+        rc = grow_probes(look);
+        if (rc != FLAMENCO_OK)
+            break;
+        look->probes[look->n++] = (probe){ .tag = fl_column_int(&q, 0),
+                                           .type = fl_column_int(&q, 1),
+                                           .njp = fl_column_int(&q, 2),
+                                           .ntp = fl_column_int(&q, 3),
+                                           .job = fl_column_int(&q, 4),
+                                           .live = 1 };
+    }
+    return fl_query_end(&q, rc);
+}
+
+#else
+
 /* Reads the worker's types and tags into `out`, types first, no more than `room`; counts them all. */
 static int32_t read_abilities(search *look, int64_t *out, uint64_t room, uint64_t *n_types, uint64_t *n_tags)
 {
@@ -194,11 +234,19 @@ cleanup:
     return rc;
 }
 
-static int32_t give_groups(search *look, flamenco_visit_group visit, void *ctx)
+static int32_t place_probes(search *look)
 {
     int32_t rc = make_probes(look);
     for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK; ++i)
         rc = advance(look, &look->probes[i]);
+    return rc;
+}
+
+#endif
+
+static int32_t give_groups(search *look, flamenco_visit_group visit, void *ctx)
+{
+    int32_t rc = place_probes(look);
     while (rc == FLAMENCO_OK) {
         probe *best = NULL;
         rc = find_best(look, &best);

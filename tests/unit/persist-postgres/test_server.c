@@ -384,6 +384,7 @@ static void hot_statements_walk_an_index_and_sort_nothing(void **state)
     } cases[] = {
         { FL_SQL_TASK_HELD, "task_active" },
         { FL_SQL_RUNQ_NEXT, "runq_pkey" },
+        { FL_SQL_RUNQ_HEADS, "runq_pkey" },
         { FL_SQL_TASK_RUNNABLE, "task_run" },
         { FL_SQL_RUN_HEAD, "task_run" },
         { FL_SQL_RUN_NEXT_TYPE, "task_run" },
