@@ -133,7 +133,7 @@ TABLE = (
     more("visitors.rate", "20 pages that stay 0.1 s each, for 60 s: tasks/s against none", "ratio", 0.90, "deadlock"),
     info("visitors.task_cpu", "… server CPU per task against none", "ratio"),
     info("visitors.visits", "… visits/s", "1/s"),
-    info("visitors.memory", "… memory that the manager kept", "MiB"),
+    info("visitors.memory", "… memory that the manager keeps of 15 s of them", "MiB"),
     less("visitors.idle", "2,000 web pages that do nothing: memory per page", "KiB", 64),
 )
 ROWS = {row.key: row for row in TABLE}
