@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shared storage fails, cannot be synced, or hangs while the manager runs: Shaman says so, nothing is promised that is not
-there, the rest of the manager goes on, and Shaman does so when it is over."""
+there, the rest of the manager goes on, and Shaman does so when it is over. FLAMENCO_FAULTS_POWER is how often the power is cut."""
 import os
+import random
+import threading
+import time
 
 import pytest
+from faultlib.mounts import Ext4, why_no_mounts
 from harness.check import assert_error, wait_until
 from harness.http import Background
+from harness.manager import scale
 from harness.shaman import Shaman, manager_options, spec
 
 SMALL, LARGE = b"small", os.urandom(1 << 20) * 3 # without and with a temporary name
@@ -21,6 +26,17 @@ def shaman(make_manager, tmp_path):
     shaman = Shaman(manager.farm())
     shaman.shared = shared
     return shaman.store(FIRST)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if why_no_mounts():
+        pytest.skip(why_no_mounts())
+    disk = Ext4(tmp_path / "ext4", 96)
+    if trouble := disk.try_mount():
+        pytest.skip(f"no file system whose power can be cut: {trouble}")
+    yield disk
+    disk.unmount()
 
 
 def is_healthy(shaman):
@@ -77,3 +93,65 @@ def test_storage_that_hangs_holds_up_nobody_else(shaman):
     assert len(blobs(shaman)) == 1 + len(uploads)
     assert shaman.temporary_files() == []
     wait_until(lambda: is_healthy(shaman), "health is well again")
+
+
+class Artist(threading.Thread):
+    """Stores files and checks them out again and again until it is refused; remembers what was promised."""
+
+    def __init__(self, shaman, seed, number):
+        super().__init__(daemon=True)
+        self.shaman, self.api, self.rng, self.number = shaman, shaman.api.clone(), seed, number
+        self.stored, self.checkouts, self.tried = [], {}, []
+
+    def run(self):
+        while True:
+            data = self.rng.randbytes(self.rng.choice((0, 1, 4096, 4096, 4096, 30000, 100000, 1200000)))
+            self.tried.append(data)
+            try:
+                if self.api.post(self.shaman.path(data), data=data).status_code not in (200, 208):
+                    return
+                self.stored.append(data)
+                if self.rng.random() < 0.3:
+                    files = {f"d{i % 3}/f{i}": data for i, data in enumerate(self.stored[-8:])}
+                    reply = self.api.post("/shaman/checkout/create", json={
+                        "checkoutPath": f"a{self.number}/shot", "files": [spec(path, data) for path, data in files.items()]})
+                    if reply.status_code != 200:
+                        return
+                    self.checkouts[reply.json()["checkoutPath"]] = files
+            except Exception: # pylint: disable=broad-except
+                return
+
+
+@pytest.mark.parametrize("number", range(int(os.environ.get("FLAMENCO_FAULTS_POWER", "4"))))
+def test_power_loss_takes_nothing_that_was_promised(disk, make_manager, seed, figure, number):
+    """Nor is there a file whose bytes are not those of its name."""
+    shared = disk.path / "farm"
+    options = manager_options(reference={"shared_storage_path": str(shared)})
+    manager = make_manager(**options).start()
+    shaman = Shaman(manager.farm())
+    shaman.shared = shared
+    artists = [Artist(shaman, random.Random(seed.random()), i) for i in range(6)]
+    for artist in artists:
+        artist.start()
+    time.sleep((0.3 + seed.random()) * scale())
+    disk.cut_power()
+    for artist in artists:
+        artist.join(60)
+        assert not artist.is_alive()
+    manager.kill()
+    disk.power_up()
+    stored = [data for artist in artists for data in artist.stored]
+    for data in stored:
+        assert shaman.blob(data).read_bytes() == data, f"a file of {len(data)} bytes was promised"
+    for artist in artists:
+        for name, files in artist.checkouts.items():
+            for path, data in files.items():
+                assert (shaman.jobs / name / path).read_bytes() == data, f"{name}/{path}"
+    found = [p for p in (shared / "file-store" / "stored").rglob("*") if p.is_file()]
+    for path in found:
+        data = path.read_bytes()
+        assert path == shaman.blob(data), f"{path} has {len(data)} bytes that are not its own"
+    figure(f"{len(stored)} files and {sum(len(a.checkouts) for a in artists)} checkouts were promised, {len(found)} files found")
+    manager.start()
+    assert shaman.temporary_files() == []
+    assert all(shaman.upload(artist.tried[-1]).status_code in (200, 208) for artist in artists)

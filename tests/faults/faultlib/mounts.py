@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small file systems that can be filled up."""
+import fcntl
 import functools
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
+
+
+EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 
 
 def _run(*command):
@@ -88,6 +93,20 @@ class Ext4:
         device = os.stat(self.path).st_dev
         name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
         return Path("/sys/fs/ext4") / name / "trigger_fs_error"
+
+    def cut_power(self):
+        """From now on nothing reaches the image; what the journal had not committed by then is lost."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        finally:
+            os.close(fd)
+
+    def power_up(self):
+        """The kernel plays the journal; the image must be in order then, without anybody's repair."""
+        self.unmount()
+        trouble = self.mount()
+        assert not trouble, trouble
 
     def fail(self):
         self._switch().write_text("1")
