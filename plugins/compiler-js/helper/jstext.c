@@ -168,15 +168,14 @@ static const char *escape_at(const uint8_t *p, size_t left, size_t *width)
     }
 }
 
-/* Bytes that escape_at() has to look at. Most texts have none of them. */
-static const uint8_t suspect[256] = { ['<'] = 1, ['>'] = 1, ['&'] = 1, ['\\'] = 1, [0xE2] = 1 };
-
+/* Text ends with a 0, and has no other: JSON.stringify escapes it. */
 static int needs_escapes(const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    while (i < n) {
-        size_t width = 1;
-        if (suspect[p[i]] && escape_at(p + i, n - i, &width) != NULL)
+    size_t width = 1;
+    /* The C library looks at many bytes at a time, and most texts have none of these. */
+    while ((i += strcspn((const char *)p + i, "<>&\\\xE2")) < n) {
+        if (escape_at(p + i, n - i, &width) != NULL)
             return 1;
         i += width;
     }
@@ -222,6 +221,7 @@ int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form
         size_t len = n > 0 ? n - 1 : 0;
         if (count_units(to, len) != units)
             len = write_utf8(s, to);
+        to[len] = '\0';
         out->len += len;
         if (form == FL_JSTEXT_JSON && needs_escapes(out->data + start, len))
             escape_json(out, len);

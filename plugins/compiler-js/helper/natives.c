@@ -144,7 +144,7 @@ static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRe
     (void)self;
     fl_engine *engine = engine_of(function);
     /* The engine lets go of its lock for a callback. Without taking it here, each of the calls above would, for itself:
-     * they made up two thirds of the cost of a task. */
+     * they made up two thirds of the cost of a task. The same holds below, where scripts may call once for each task. */
     JSLock(ctx);
     JSValueRef result = JSValueMakeUndefined(ctx);
     if (accept_call(engine, ctx, argc, 8, exception)) {
@@ -316,19 +316,25 @@ static JSValueRef native_count(JSContextRef ctx, JSObjectRef function, JSObjectR
                                const JSValueRef argv[], JSValueRef *exception)
 {
     (void)self;
-    if (!accept_call(engine_of(function), ctx, argc, 1, exception))
-        return JSValueMakeUndefined(ctx);
+    JSValueRef result = NULL;
     flamenco_error err = FLAMENCO_ERROR_INIT;
     fl_ranges ranges = { NULL, 0, 0 };
     flamenco_str text = { NULL, 0 };
-    char *copy = copy_text(ctx, argv[0], FL_WIRE_PAYLOAD_MAX, &text);
-    JSValueRef result = JSValueMakeUndefined(ctx);
+    char *copy = NULL;
+    JSLock(ctx);
+    if (!accept_call(engine_of(function), ctx, argc, 1, exception))
+        goto cleanup;
+    copy = copy_text(ctx, argv[0], FL_WIRE_PAYLOAD_MAX, &text);
     if (fl_ranges_parse(text, &ranges, &err) == FLAMENCO_OK)
         result = JSValueMakeNumber(ctx, (double)fl_ranges_count(&ranges));
     else
         throw_text(ctx, exception, err.text);
+cleanup:
     free(copy);
     fl_ranges_free(&ranges);
+    if (result == NULL)
+        result = JSValueMakeUndefined(ctx);
+    JSUnlock(ctx);
     return result;
 }
 

@@ -24,11 +24,9 @@
         },
     });
 
-    let most = Infinity; // tasks, in the frozen context: it makes a task a fifth dearer, and only a small job so much cheaper
-
     function addTask(task) {
         if (added.length >= most)
-            throw new ErrorType("too many tasks for the frozen context");
+            tooMany();
         const t = snapshot(task, "addTask");
         if (tasks !== null)
             tasks[tasks.length] = showTask(t);
@@ -106,10 +104,12 @@
         storage = new ProxyType({}, storageHandler);
         added = [];
         tasks = null;
+        forgetLast();
         trail.length = 0;
         shared = null;
         sharing = false;
         most = Infinity;
+        made = 0;
         result = undefined;
         outcome = "done";
         own.status = "under-construction";
@@ -135,18 +135,27 @@
         return out;
     }
 
+    let quotedName = ""; // the last command's: most of a job have the same
+    let quoted = '""';
+
+    function commandText({ name, steps, box }) {
+        if (name !== quotedName) {
+            quoted = stringify(name);
+            quotedName = name;
+        }
+        return `{"name":${quoted},"parameters":${boxText(box)},"total_step_count":${steps}}`;
+    }
+
     function emitTask(t, buffer) {
         const { deps, ident, commands } = t;
-        let steps = 0;
+        const steps = stepsOf(commands);
         let json = "null";
-        if (commands.length > 0) {
-            json = "[";
-            for (let i = 0; i < commands.length; i++) {
-                const c = commands[i];
-                steps += c.steps > 1 ? c.steps : 1;
-                json += (i === 0 ? '{"name":' : ',{"name":') + stringify(c.name) + ',"parameters":' + boxText(c.box)
-                    + ',"total_step_count":' + c.steps + "}";
-            }
+        if (commands.length === 1) {
+            json = `[${commandText(commands[0])}]`;
+        } else if (commands.length > 1) {
+            json = "[" + commandText(commands[0]);
+            for (let i = 1; i < commands.length; i++)
+                json += "," + commandText(commands[i]);
             json += "]";
         }
         let n = 0;
