@@ -206,14 +206,13 @@ static void escape_json(fl_wire_out *out, size_t n)
     free(copy);
 }
 
-int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
+/* Appends a value's text. Returns 0 when it has none. */
+static int append_text(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
 {
     JSStringRef s = JSValueToStringCopy(ctx, value, exception);
     if (s == NULL)
         return 0;
     size_t units = JSStringGetLength(s);
-    fl_wire_u32(out, 0);
-    size_t start = out->len;
     size_t room = units * 3 + 1;
     uint8_t *to = fl_wire_room(out, room);
     if (to != NULL) {
@@ -223,10 +222,22 @@ int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form
             len = write_utf8(s, to);
         to[len] = '\0';
         out->len += len;
-        if (form == FL_JSTEXT_JSON && needs_escapes(out->data + start, len))
+        if (form == FL_JSTEXT_JSON && needs_escapes(to, len))
             escape_json(out, len);
     }
     JSStringRelease(s);
+    return 1;
+}
+
+int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, size_t n, const JSValueRef *values, int form,
+                  JSValueRef *exception)
+{
+    fl_wire_u32(out, 0);
+    size_t start = out->len;
+    for (size_t i = 0; i < n; i++) {
+        if (!append_text(out, ctx, values[i], form, exception))
+            return 0;
+    }
     if (out->failed)
         return 0;
     size_t written = out->len - start;

@@ -70,12 +70,12 @@ static int64_t to_integer(JSContextRef ctx, JSValueRef value)
 
 static int put(fl_engine *engine, JSContextRef ctx, JSValueRef value, JSValueRef *exception)
 {
-    return fl_jstext_put(&engine->channel->out, ctx, value, FL_JSTEXT_PLAIN, exception);
+    return fl_jstext_put(&engine->channel->out, ctx, 1, &value, FL_JSTEXT_PLAIN, exception);
 }
 
 static int put_json(fl_engine *engine, JSContextRef ctx, JSValueRef value, JSValueRef *exception)
 {
-    return fl_jstext_put(&engine->channel->out, ctx, value, FL_JSTEXT_JSON, exception);
+    return fl_jstext_put(&engine->channel->out, ctx, 1, &value, FL_JSTEXT_JSON, exception);
 }
 
 /* Closes the frame, or takes it back and throws when it could not be made. */
@@ -116,6 +116,9 @@ static JSValueRef native_job(JSContextRef ctx, JSObjectRef function, JSObjectRef
     return finish_frame(engine, ctx, ok, "the job's settings are too large", exception);
 }
 
+/* The commands' text comes in pieces, so that the engine need not make one of it. */
+#define COMMAND_PIECES 3
+
 static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[], JSValueRef *exception)
 {
     fl_wire_out *out = &engine->channel->out;
@@ -124,11 +127,11 @@ static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[]
     fl_wire_u32(out, (uint32_t)to_integer(ctx, argv[3]));
     fl_wire_u64(out, (uint64_t)to_integer(ctx, argv[4]));
     ok = ok && put(engine, ctx, argv[1], exception) && put(engine, ctx, argv[2], exception) &&
-         put_json(engine, ctx, argv[5], exception);
-    uint32_t n = (uint32_t)to_integer(ctx, argv[6]);
+         fl_jstext_put(out, ctx, COMMAND_PIECES, argv + 5, FL_JSTEXT_JSON, exception);
+    uint32_t n = (uint32_t)to_integer(ctx, argv[5 + COMMAND_PIECES]);
     fl_wire_u32(out, n);
     if (ok && n > 0) {
-        JSObjectRef array = JSValueToObject(ctx, argv[7], exception);
+        JSObjectRef array = JSValueToObject(ctx, argv[6 + COMMAND_PIECES], exception);
         const void *deps = array != NULL ? JSObjectGetTypedArrayBytesPtr(ctx, array, exception) : NULL;
         ok = deps != NULL && JSObjectGetTypedArrayByteLength(ctx, array, exception) / 4 >= n;
         if (ok)
@@ -137,7 +140,7 @@ static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[]
     return ok;
 }
 
-/* task(uuid, name, type, priority, steps, commands, n, Int32Array of dependencies) */
+/* task(uuid, name, type, priority, steps, commands × 3, n, Int32Array of dependencies) */
 static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
                               const JSValueRef argv[], JSValueRef *exception)
 {
@@ -147,7 +150,7 @@ static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRe
      * they made up two thirds of the cost of a task. The same holds below, where scripts may call once for each task. */
     JSLock(ctx);
     JSValueRef result = JSValueMakeUndefined(ctx);
-    if (accept_call(engine, ctx, argc, 8, exception)) {
+    if (accept_call(engine, ctx, argc, 7 + COMMAND_PIECES, exception)) {
         engine->tasks++;
         int ok = put_task(engine, ctx, argv, exception);
         result = finish_frame(engine, ctx, ok, "a task is too large to be stored", exception);
@@ -173,7 +176,7 @@ static char *copy_text(JSContextRef ctx, JSValueRef value, size_t max, flamenco_
 {
     fl_wire_out text = { NULL, 0, 0, 0, 0 };
     JSValueRef ignored = NULL;
-    if (!fl_jstext_put(&text, ctx, value, FL_JSTEXT_PLAIN, &ignored)) {
+    if (!fl_jstext_put(&text, ctx, 1, &value, FL_JSTEXT_PLAIN, &ignored)) {
         fl_wire_free(&text);
         return NULL;
     }

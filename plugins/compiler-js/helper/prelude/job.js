@@ -135,28 +135,39 @@
         return out;
     }
 
-    let quotedName = ""; // the last command's: most of a job have the same
-    let quoted = '""';
+    // What stands around a command's parameters, of the last one: it is the same for most of a job.
+    const last = { name: "", head: '{"name":"","parameters":', steps: 0, tail: ',"total_step_count":0}' };
 
-    function commandText({ name, steps, box }) {
-        if (name !== quotedName) {
-            quoted = stringify(name);
-            quotedName = name;
+    function headOf({ name }) {
+        if (name !== last.name) {
+            last.head = `{"name":${stringify(name)},"parameters":`;
+            last.name = name;
         }
-        return `{"name":${quoted},"parameters":${boxText(box)},"total_step_count":${steps}}`;
+        return last.head;
+    }
+
+    function tailOf({ steps }) {
+        if (steps !== last.steps) {
+            last.tail = `,"total_step_count":${steps}}`;
+            last.steps = steps;
+        }
+        return last.tail;
     }
 
     function emitTask(t, buffer) {
         const { deps, ident, commands } = t;
         const steps = stepsOf(commands);
-        let json = "null";
-        if (commands.length === 1) {
-            json = `[${commandText(commands[0])}]`;
-        } else if (commands.length > 1) {
-            json = "[" + commandText(commands[0]);
+        // In three pieces: the parameters are the largest part by far, and making a text of the whole would copy them.
+        let head = "null";
+        let parameters = "";
+        let tail = "";
+        if (commands.length > 0) {
+            head = "[" + headOf(commands[0]);
+            parameters = boxText(commands[0].box);
+            tail = tailOf(commands[0]);
             for (let i = 1; i < commands.length; i++)
-                json += "," + commandText(commands[i]);
-            json += "]";
+                tail += "," + headOf(commands[i]) + boxText(commands[i].box) + tailOf(commands[i]);
+            tail += "]";
         }
         let n = 0;
         if (deps !== null) {
@@ -170,7 +181,7 @@
                 buffer[i] = index;
             }
         }
-        native.task(ident.uuid, t.name, t.type, t.priority, steps, json, n, buffer);
+        native.task(ident.uuid, t.name, t.type, t.priority, steps, head, parameters, tail, n, buffer);
         return buffer;
     }
 
