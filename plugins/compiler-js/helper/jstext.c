@@ -206,8 +206,7 @@ static void escape_json(fl_wire_out *out, size_t n)
     free(copy);
 }
 
-/* Appends a value's text. Returns 0 when it has none. */
-static int append_text(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
+int fl_jstext_add(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
 {
     JSStringRef s = JSValueToStringCopy(ctx, value, exception);
     if (s == NULL)
@@ -229,23 +228,28 @@ static int append_text(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int
     return 1;
 }
 
-int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, size_t n, const JSValueRef *values, int form,
-                  JSValueRef *exception)
+size_t fl_jstext_begin(fl_wire_out *out)
 {
     fl_wire_u32(out, 0);
-    size_t start = out->len;
-    for (size_t i = 0; i < n; i++) {
-        if (!append_text(out, ctx, values[i], form, exception))
-            return 0;
-    }
+    return out->len;
+}
+
+int fl_jstext_end(fl_wire_out *out, size_t begin)
+{
     if (out->failed)
         return 0;
-    size_t written = out->len - start;
+    size_t written = out->len - begin;
     if (written > FL_WIRE_PAYLOAD_MAX) {
         out->failed = 1;
         return 0;
     }
     uint32_t len32 = (uint32_t)written;
-    memcpy(out->data + start - sizeof(len32), &len32, sizeof(len32));
+    memcpy(out->data + begin - sizeof(len32), &len32, sizeof(len32));
     return 1;
+}
+
+int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
+{
+    size_t begin = fl_jstext_begin(out);
+    return fl_jstext_add(out, ctx, value, form, exception) && fl_jstext_end(out, begin);
 }

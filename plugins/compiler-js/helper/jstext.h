@@ -17,9 +17,14 @@ JSValueRef fl_jstext_value(JSContextRef ctx, flamenco_str text);
 #define FL_JSTEXT_PLAIN 0
 #define FL_JSTEXT_JSON 1 /* escapes `<`, `>`, `&`, U+2028 and U+2029 as the API does */
 
-/* Writes the texts of n values, one behind the other, into a frame as one: length and bytes. A half of a surrogate pair is
- * written as U+FFFD. Returns 0 when a value has no text form (*exception then says why) or it does not fit (out->failed). */
-int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, size_t n, const JSValueRef *values, int form,
-                  JSValueRef *exception);
+/* Writes the value's text into a frame: length and bytes. A half of a surrogate pair is written as U+FFFD. Returns 0 when
+ * the value has no text form (*exception then says why) or does not fit (out->failed). */
+int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception);
+
+/* The same in pieces: begin, whose result end() wants, then bytes of any kind, then end. add() writes a value's text as one
+ * of them. */
+size_t fl_jstext_begin(fl_wire_out *out);
+int fl_jstext_add(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception);
+int fl_jstext_end(fl_wire_out *out, size_t begin);
 
 #endif

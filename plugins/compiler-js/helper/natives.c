@@ -70,12 +70,12 @@ static int64_t to_integer(JSContextRef ctx, JSValueRef value)
 
 static int put(fl_engine *engine, JSContextRef ctx, JSValueRef value, JSValueRef *exception)
 {
-    return fl_jstext_put(&engine->channel->out, ctx, 1, &value, FL_JSTEXT_PLAIN, exception);
+    return fl_jstext_put(&engine->channel->out, ctx, value, FL_JSTEXT_PLAIN, exception);
 }
 
 static int put_json(fl_engine *engine, JSContextRef ctx, JSValueRef value, JSValueRef *exception)
 {
-    return fl_jstext_put(&engine->channel->out, ctx, 1, &value, FL_JSTEXT_JSON, exception);
+    return fl_jstext_put(&engine->channel->out, ctx, value, FL_JSTEXT_JSON, exception);
 }
 
 /* Closes the frame, or takes it back and throws when it could not be made. */
@@ -116,8 +116,21 @@ static JSValueRef native_job(JSContextRef ctx, JSObjectRef function, JSObjectRef
     return finish_frame(engine, ctx, ok, "the job's settings are too large", exception);
 }
 
-/* The commands' text comes in pieces, so that the engine need not make one of it. */
+/* The commands' text comes in pieces: texts, and numbers of texts that were kept. */
 #define COMMAND_PIECES 3
+
+static int put_commands(fl_engine *engine, JSContextRef ctx, const JSValueRef pieces[], JSValueRef *exception)
+{
+    fl_wire_out *out = &engine->channel->out;
+    size_t begin = fl_jstext_begin(out);
+    for (size_t i = 0; i < COMMAND_PIECES; i++) {
+        int ok = JSValueIsNumber(ctx, pieces[i]) ? fl_kept_write(&engine->kept, to_integer(ctx, pieces[i]), out)
+                                                 : fl_jstext_add(out, ctx, pieces[i], FL_JSTEXT_JSON, exception);
+        if (!ok)
+            return 0;
+    }
+    return fl_jstext_end(out, begin);
+}
 
 static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[], JSValueRef *exception)
 {
@@ -127,7 +140,7 @@ static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[]
     fl_wire_u32(out, (uint32_t)to_integer(ctx, argv[3]));
     fl_wire_u64(out, (uint64_t)to_integer(ctx, argv[4]));
     ok = ok && put(engine, ctx, argv[1], exception) && put(engine, ctx, argv[2], exception) &&
-         fl_jstext_put(out, ctx, COMMAND_PIECES, argv + 5, FL_JSTEXT_JSON, exception);
+         put_commands(engine, ctx, argv + 5, exception);
     uint32_t n = (uint32_t)to_integer(ctx, argv[5 + COMMAND_PIECES]);
     fl_wire_u32(out, n);
     if (ok && n > 0) {
@@ -159,6 +172,43 @@ static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRe
     return result;
 }
 
+/* keep(JSON text) -> its number, or the text itself when there is no room for it */
+static JSValueRef native_keep(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
+                              const JSValueRef argv[], JSValueRef *exception)
+{
+    (void)self;
+    fl_engine *engine = engine_of(function);
+    JSValueRef result = JSValueMakeUndefined(ctx);
+    JSLock(ctx);
+    if (accept_call(engine, ctx, argc, 1, exception)) {
+        size_t begin = engine->kept.bytes.len;
+        if (fl_jstext_add(&engine->kept.bytes, ctx, argv[0], FL_JSTEXT_JSON, exception)) {
+            int64_t number = fl_kept_add(&engine->kept, begin);
+            result = number < 0 ? argv[0] : JSValueMakeNumber(ctx, (double)number);
+        }
+    }
+    JSUnlock(ctx);
+    return result;
+}
+
+/* kept(number) -> the text, with the escapes that it goes out with */
+static JSValueRef native_kept(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
+                              const JSValueRef argv[], JSValueRef *exception)
+{
+    (void)self;
+    fl_engine *engine = engine_of(function);
+    if (!accept_call(engine, ctx, argc, 1, exception))
+        return JSValueMakeUndefined(ctx);
+    fl_wire_out whole = { NULL, 0, 0, 0, 0 };
+    JSValueRef result;
+    if (fl_kept_write(&engine->kept, to_integer(ctx, argv[0]), &whole) && !whole.failed)
+        result = fl_jstext_value(ctx, (flamenco_str){ (const char *)whole.data, whole.len });
+    else
+        result = throw_text(ctx, exception, "the parameters of a command are lost");
+    fl_wire_free(&whole);
+    return result;
+}
+
 static JSValueRef native_type(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
                               const JSValueRef argv[], JSValueRef *exception)
 {
@@ -176,7 +226,7 @@ static char *copy_text(JSContextRef ctx, JSValueRef value, size_t max, flamenco_
 {
     fl_wire_out text = { NULL, 0, 0, 0, 0 };
     JSValueRef ignored = NULL;
-    if (!fl_jstext_put(&text, ctx, 1, &value, FL_JSTEXT_PLAIN, &ignored)) {
+    if (!fl_jstext_put(&text, ctx, value, FL_JSTEXT_PLAIN, &ignored)) {
         fl_wire_free(&text);
         return NULL;
     }
@@ -447,6 +497,7 @@ static const struct {
     { "log", native_log },       { "problem", native_problem }, { "uuid", native_uuid },
     { "chunk", native_chunk },   { "count", native_count },     { "find", native_find },
     { "source", native_source }, { "place", native_place },     { "compile", native_compile },
+    { "keep", native_keep },     { "kept", native_kept },
 };
 
 int fl_natives_start(fl_engine *engine)

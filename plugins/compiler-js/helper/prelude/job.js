@@ -166,7 +166,7 @@
             parameters = boxText(commands[0].box);
             tail = tailOf(commands[0]);
             for (let i = 1; i < commands.length; i++)
-                tail += "," + headOf(commands[i]) + boxText(commands[i].box) + tailOf(commands[i]);
+                tail += "," + headOf(commands[i]) + keptText(boxText(commands[i].box)) + tailOf(commands[i]);
             tail += "]";
         }
         let n = 0;

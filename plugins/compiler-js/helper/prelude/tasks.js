@@ -38,6 +38,10 @@
         ...traps,
     });
 
+    // Short texts stay here, others are kept outside the engine: the number stands for the text.
+    const keepText = (json) => (json.length < 64 ? json : native.keep(json));
+    const keptText = (json) => (typeof json === "number" ? native.kept(json) : json);
+
     // Parameters are shared by all copies of a command: either `json`, or, once a script has asked for it, `map`.
     function makeBox(v) {
         if (v === undefined || v === null)
@@ -45,12 +49,12 @@
         if (v === settings)
             return { json: null, map: v };
         if (typeof v === "object" && !isArray(v) && isSimple(v, 0))
-            return { json: stringify(v), map: null };
+            return { json: keepText(stringify(v)), map: null };
         sharing = false;
         try {
             shared = settings;
             const map = freeMap(v, "parameters of a command");
-            return sharing ? { json: null, map } : { json: stringify(map), map: null };
+            return sharing ? { json: null, map } : { json: keepText(stringify(map)), map: null };
         } finally {
             shared = null;
         }
@@ -58,7 +62,7 @@
 
     function boxMap(box) {
         if (box.json !== null) {
-            box.map = parse(box.json);
+            box.map = parse(keptText(box.json));
             box.json = null;
         }
         return box.map;
