@@ -185,7 +185,7 @@ static int needs_escapes(const uint8_t *p, size_t n)
 /* Rewrites the last n bytes of the frame. */
 static void escape_json(fl_wire_out *out, size_t n)
 {
-    uint8_t *copy = malloc(n);
+    uint8_t *copy = malloc(n + 1);
     if (copy == NULL) {
         out->failed = 1;
         return;
