@@ -17,8 +17,9 @@ Installs the Debian packages that are missing and runs every test, or the parts 
   shell format tidy     shellcheck; clang-format and licence lines; clang-tidy
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
   schema                a minute of schemathesis, which calls every operation with valid and broken input
+  clients               Socket.IO's own clients of both generations, in JavaScript and Python; curl
   fuzz                  the fuzz targets, a minute each
-  plugin script         examples/plugin, built against an installation and loaded; run.sh itself
+  plugin script         the examples, built against an installation and loaded; run.sh itself
   web                   pages in a real browser
   asan tsan             the same tests with the address and undefined-behaviour, and with the thread sanitizer
   coverage              lines covered in core and plugins; only when it is asked for
@@ -30,7 +31,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm web schema plugin script fuzz asan tsan tidy)
+all_parts=(shell format unit api farm web schema clients plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -41,7 +42,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | web | schema | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | web | schema | clients | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -307,6 +308,30 @@ run_schema()
         --schemathesis "$root/build-schemathesis/bin/schemathesis"
 }
 
+# npm's packages of a list, into a folder; again only when the list has changed.
+node_packages()
+{
+    local folder=$1 list=$2
+    cmp -s "$list/package-lock.json" "$folder/package-lock.json" && [[ -d $folder/node_modules ]] && return 0
+    rm -rf "$folder"
+    mkdir -p "$folder" && cp "$list/package.json" "$folder/" && cp "$list/package-lock.json" "$folder/" &&
+        npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+# Socket.IO's own clients, of both generations: those for Python cannot live in one environment.
+run_clients()
+{
+    build_test || return 1
+    with_lock node_packages "$root/build-clients-npm" tests/clients || return 1
+    local revision
+    for revision in eio3 eio4; do
+        with_lock python_packages "$root/build-clients-$revision" "tests/clients/requirements-$revision.txt" || return 1
+    done
+    check "Socket.IO clients are served" tests/clients/run --build "$root/build-test" \
+        --eio3 "$root/build-clients-eio3/bin/python" --eio4 "$root/build-clients-eio4/bin/python" \
+        --node-modules "$root/build-clients-npm/node_modules"
+}
+
 # The targets have a build of their own, with clang.
 run_fuzz()
 {
@@ -320,10 +345,12 @@ run_fuzz()
 run_plugin()
 {
     build_test || return 1
-    examples/plugin/test.sh "$root/build-test" >"$scratch/plugin.out" 2>&1
-    local code=$?
-    cat "$scratch/plugin.out"
-    count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+    local example code=0
+    for example in plugin shaman-flat; do
+        "examples/$example/test.sh" "$root/build-test" >"$scratch/plugin.out" 2>&1 || code=1
+        cat "$scratch/plugin.out"
+        count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+    done
     return "$code"
 }
 

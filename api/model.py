@@ -23,7 +23,7 @@ SCHEMA_KEYS = {"type", "format", "description", "enum", "default", "minimum", "m
 OPERATION_KEYS = {"operationId", "tags", "summary", "description", "parameters", "requestBody", "responses", "security",
                   "x-flamenco-class", "x-flamenco-prepare", "x-flamenco-finish", "x-flamenco-body-limit",
                   "x-flamenco-unvalidated", "x-flamenco-worker", "x-flamenco-lane",
-                  "x-flamenco-late-limit"}
+                  "x-flamenco-late-limit", "x-flamenco-storage"}
 
 
 class DocumentError(Exception):
@@ -302,6 +302,9 @@ class Model:
         op.lane = node.get("x-flamenco-lane", "")
         if op.lane not in LANES or (op.lane and op.klass != "work"):
             raise DocumentError(f"{op.id}: lane {op.lane}")
+        op.storage = bool(node.get("x-flamenco-storage"))
+        if op.storage and op.klass != "work":
+            raise DocumentError(f"{op.id}: only work waits for the storage")
         op.prepare = bool(node.get("x-flamenco-prepare"))
         op.finish = bool(node.get("x-flamenco-finish"))
         op.body_limit = node.get("x-flamenco-body-limit", DEFAULT_BODY_LIMIT)
@@ -344,7 +347,7 @@ class Model:
             op.body = Type("binary")
 
     def _replies(self, op, node):
-        """op.replies: (status, None | "text" | "error" | Type)"""
+        """op.replies: (status, None | "text" | "error" | Type)."""
         op.replies = []
         for status, reply in node.items():
             if not isinstance(status, str):
@@ -360,6 +363,8 @@ class Model:
                 op.replies.append((int(status), type_))
             elif "text/plain" in content:
                 op.replies.append((int(status), "text"))
+            elif "text/event-stream" in content:
+                continue # written by its handler, bit by bit
             elif "is an `Error`" in reply["description"]:
                 op.replies.append((int(status), "error"))
             elif not content:

@@ -38,6 +38,7 @@ typedef struct api_operation {
     uint8_t has_body;    /* 0: a body is ignored */
     uint8_t validated;
     uint8_t late_limit;  /* the handler answers a body above the limit */
+    uint8_t storage;     /* waits for the shared storage */
 } api_operation;
 
 /* The operation, or NULL when the number is none. */
@@ -223,7 +224,7 @@ def source(model):
                 f".method = {c_text(op.method)}, .path = {c_text(op.path)}, .body_limit = UINT64_C({op.body_limit}), "
                 f".in_size = (uint32_t)sizeof(api_{op.name}_in), .lane = {LANES.index(op.lane)}, .auth = {int(op.auth)}, .worker = {int(op.worker)}, "
                 f".prepare = {int(op.prepare)}, .finish = {int(op.finish)}, .has_body = {int(op.body is not None)}, "
-                f".validated = {int(not op.unvalidated)}, .late_limit = {int(op.late_limit)} }},\n")
+                f".validated = {int(not op.unvalidated)}, .late_limit = {int(op.late_limit)}, .storage = {int(op.storage)} }},\n")
     out += "};\n\n"
     out += comment("The functions of each operation, beside the table that everybody may read.")
     out += ("typedef int32_t (*call_fn)(const flamenco_server_interface *si, fl_call *call, const void *in);\n"

@@ -26,6 +26,7 @@
 struct fl_budget;
 struct fl_config;
 struct fl_credentials;
+struct fl_event_streams;
 struct fl_executor;
 struct fl_host;
 struct fl_http;
@@ -69,9 +70,11 @@ struct flamenco {
     struct fl_loader *loader;
     struct fl_timers *timers;
     struct fl_workpool *workpool;
+    struct fl_workpool *storage_pool; /* work on the shared storage; NULL: there is no Shaman */
     struct fl_touches *touches;
     struct fl_listeners *listeners;
     struct fl_publisher *publisher;
+    struct fl_event_streams *event_streams;
     struct fl_executor *executor;
     struct fl_parked *parked;
     struct fl_credentials *credentials;

@@ -10,8 +10,10 @@
 
 #include "core/api/credentials.h"
 #include "core/api/dispatch.h"
+#include "core/api/event_stream.h"
 #include "core/api/events.h"
 #include "core/api/packed.h"
+#include "core/api/shaman_stream.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/budget.h"
@@ -73,6 +75,7 @@ int32_t fl_run_prepare(fl_run *run, flamenco_error *err)
     f->touches = fl_touches_create();
     f->listeners = fl_listeners_create();
     f->metrics = fl_metrics_create();
+    f->event_streams = f->listeners != NULL ? fl_event_streams_create(f) : NULL;
     f->credentials = fl_credentials_create();
     f->parked = fl_parked_create(f);
     f->reply_budget = fl_budget_create((uint64_t)run->yaml->limits.reply_memory_bytes);
@@ -80,8 +83,8 @@ int32_t fl_run_prepare(fl_run *run, flamenco_error *err)
     f->packed = fl_packed_create();
     f->core_host = calloc(1, sizeof(*f->core_host));
     if (f->wake_fd < 0 || run->arena == NULL || f->touches == NULL || f->listeners == NULL || f->metrics == NULL ||
-        f->credentials == NULL || f->parked == NULL || f->core_host == NULL || f->reply_budget == NULL ||
-        f->compile_budget == NULL || f->packed == NULL)
+        f->event_streams == NULL || f->credentials == NULL || f->parked == NULL || f->core_host == NULL ||
+        f->reply_budget == NULL || f->compile_budget == NULL || f->packed == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the manager");
     fl_host_init(f->core_host, f, "core", f, NULL);
     f->http_settings = &run->yaml->http;
@@ -195,6 +198,13 @@ static void fill_http_config(fl_run *run, fl_http_config *config)
     config->on_gone = fl_dispatch_gone;
     config->on_done = log_done;
     config->ctx = &run->f;
+    if (run->f.shaman.table != NULL) {
+        config->stream_prefix = FL_SHAMAN_STREAM_PREFIX;
+        config->stream_begin = fl_shaman_stream_begin;
+        config->stream_write = fl_shaman_stream_write;
+        config->stream_end = fl_shaman_stream_end;
+        config->stream_free = fl_shaman_stream_free;
+    }
 }
 
 /* The origins that CORS allows: the web app's development server on each of our hosts (api-behaviour 9.3). */
@@ -301,6 +311,8 @@ int32_t fl_run_start(fl_run *run, const fl_inherited *inherited, flamenco_error 
         rc = start_executor(run, err);
     if (rc == FLAMENCO_OK)
         rc = fl_loader_start(f->loader, err);
+    if (rc == FLAMENCO_OK && f->shaman.table != NULL)
+        rc = fl_workpool_start_storage(f, &f->storage_pool, err);
     if (rc == FLAMENCO_OK && (f->probes = fl_probes_create(f->loader)) == NULL)
         rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory to ask plugins for their health");
     if (rc == FLAMENCO_OK)
@@ -353,6 +365,8 @@ static size_t stop_http(fl_run *run, int restarting, int *fds, size_t cap)
         fl_error("http", "%s", err.text);
         /* Their clients were cut. A large job may be compiled for seconds yet, and others wait for the restart. */
         fl_workpool_cancel(f->workpool);
+        if (f->storage_pool != NULL)
+            fl_workpool_cancel(f->storage_pool);
         if (fl_http_stop(f->http, fl_monotonic_us() + SECOND_US, &err) != FLAMENCO_OK && !restarting) {
             fl_error("manager", "a request hangs, leaving without it: %s", err.text);
             _exit(1);
@@ -391,6 +405,8 @@ size_t fl_run_stop(fl_run *run, int restarting, int *fds, size_t cap)
         fl_executor_stop(f->executor, fl_monotonic_us() + 5 * SECOND_US);
     if (f->publisher != NULL)
         fl_publisher_drain(f->publisher, fl_monotonic_us() + 2 * SECOND_US);
+    if (f->storage_pool != NULL)
+        fl_workpool_stop(f->storage_pool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->workpool != NULL)
         fl_workpool_stop(f->workpool, fl_monotonic_us() + 2 * SECOND_US);
     if (f->probes != NULL)
@@ -415,6 +431,7 @@ void fl_run_destroy(fl_run *run)
     fl_periodic_destroy(run->periodic);
     fl_first_run_destroy(run->first_run);
     fl_executor_destroy(f->executor);
+    fl_workpool_destroy(f->storage_pool);
     fl_workpool_destroy(f->workpool);
     fl_publisher_destroy(f->publisher);
     fl_probes_destroy(f->probes);
@@ -425,6 +442,7 @@ void fl_run_destroy(fl_run *run)
     fl_packed_destroy(f->packed);
     fl_credentials_destroy(f->credentials);
     fl_metrics_destroy(f->metrics);
+    fl_event_streams_destroy(f->event_streams);
     fl_listeners_destroy(f->listeners);
     fl_touches_destroy(f->touches);
     free(f->core_host);

@@ -21,6 +21,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/child.h"
+#include "core/garbage.h"
 #include "core/lifecycle.h"
 #include "core/options.h"
 #include "core/places.h"
@@ -128,9 +129,22 @@ static int32_t load_configuration(program *p)
     return rc != FLAMENCO_OK ? rc : opened;
 }
 
+/* On a first run nothing is to touch the storage of a configuration that is about to be written anew (contract: shaman 1). What
+ * only looks at the configuration sees the plugin all the same. */
+static void leave_shaman_out(program *p)
+{
+    if (p->options.list_plugins || p->options.check_config)
+        return;
+    const fl_config_snapshot *current = fl_config_current(p->run.f.config);
+    if (current->first_run)
+        fl_manager_yaml_disable(p->run.yaml, "shaman");
+    fl_config_unref(current);
+}
+
 static int32_t load_plugins(program *p)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
+    leave_shaman_out(p);
     fl_loader_places where = { &p->places, p->run.f.config, flamenco_text(p->places.cwd) };
     int32_t rc = fl_run_prepare(&p->run, &err);
     if (rc != FLAMENCO_OK) {
@@ -388,7 +402,15 @@ static int run_program(program *p, const sigset_t *signals)
         fl_info("config", "the configuration can be used");
         return 0;
     }
-    return p->options.list_plugins ? 0 : run_manager(p, signals);
+    if (p->options.list_plugins)
+        return 0;
+    if (p->options.gc_show || p->options.gc_delete) {
+        /* May be killed at any moment. */
+        pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+        fl_garbage_collect(&p->run, p->options.gc_show);
+        return 0;
+    }
+    return run_manager(p, signals);
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 typedef struct fl_options {
     const char *config; /* manager.yaml; NULL = look for it */
     int version, help, quiet, debug, trace, write_config, check_config, list_plugins, setup_assistant;
+    int gc_show, gc_delete;
     int log_json;
 } fl_options;
 

@@ -10,18 +10,23 @@
 
 #define RETRY_US 50000
 
-/* Waits at the gate, then enters. Returns 0 when the executor stops meanwhile. */
-static int enter_snapshot(fl_executor *ex)
+/* Waits at the gate, until the step's time is over, then enters. */
+static int32_t enter_snapshot(fl_executor *ex, fl_step *step)
 {
+    int32_t rc = FLAMENCO_OK;
+    int64_t left_us;
     pthread_mutex_lock(&ex->lock);
     /* A writer that stops opens the gate no more. */
-    while (ex->quiet_wanted && !ex->stopping)
-        pthread_cond_wait(&ex->reader_wake, &ex->lock);
-    int entered = !fl_executor_is_over(ex);
-    if (entered)
+    while (ex->quiet_wanted && !ex->stopping && (left_us = step->deadline_us - fl_monotonic_us()) > 0)
+        fl_monotonic_wait(&ex->reader_wake, &ex->lock, left_us);
+    if (fl_executor_is_over(ex))
+        rc = flamenco_fail(&step->error, FLAMENCO_E_CANCELLED, "the manager is stopping");
+    else if (ex->quiet_wanted && !ex->stopping)
+        rc = flamenco_fail(&step->error, FLAMENCO_E_UNAVAILABLE, "the store's upkeep took too long");
+    else
         ++ex->readers_in_txn;
     pthread_mutex_unlock(&ex->lock);
-    return entered;
+    return rc;
 }
 
 static void leave_snapshot(fl_executor *ex)
@@ -38,8 +43,9 @@ static int32_t run_in_snapshot(fl_reader *reader, fl_step *step, fl_arena *arena
 {
     fl_executor *ex = reader->ex;
     flamenco_persistence_ref *persist = &ex->f->persist;
-    if (!enter_snapshot(ex))
-        return flamenco_fail(&step->error, FLAMENCO_E_CANCELLED, "the manager is stopping");
+    int32_t rc = enter_snapshot(ex, step);
+    if (rc != FLAMENCO_OK)
+        return rc;
     fl_cx cx;
     fl_executor_cx(ex, step, arena, NULL, 1, &cx);
     int64_t latest_us = fl_monotonic_us() + ex->config.read_deadline_us;
@@ -47,7 +53,7 @@ static int32_t run_in_snapshot(fl_reader *reader, fl_step *step, fl_arena *arena
         cx.pub.deadline_us = latest_us;
     __atomic_store_n(&reader->running.deadline_us, cx.pub.deadline_us, __ATOMIC_RELAXED);
     __atomic_store_n(&reader->running.name, step->ops->name, __ATOMIC_RELEASE);
-    int32_t rc = flamenco_persist_begin(persist, reader->session, &cx.pub, &step->error);
+    rc = flamenco_persist_begin(persist, reader->session, &cx.pub, &step->error);
     if (rc == FLAMENCO_OK) {
         rc = step->ops->run(&cx, step, &step->error);
         flamenco_persist_rollback(persist, &cx.pub);

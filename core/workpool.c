@@ -14,6 +14,7 @@
 
 #define KEY_BUCKETS 256u
 #define DEADLINE_US 25000000
+#define STORAGE_THREADS 16u /* so many files are synced together */
 
 /* An order key that runs now, and who waits for it. */
 typedef struct running_key {
@@ -186,10 +187,8 @@ static void *pool_main(void *arg)
     return NULL;
 }
 
-int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error *err)
+static int32_t start_threads(struct flamenco *f, uint32_t wanted, fl_workpool **out, flamenco_error *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t wanted = (uint32_t)(cores > 0 ? cores : 1) + 2;
     fl_workpool *pool = calloc(1, sizeof(*pool));
     pthread_t *threads = calloc(wanted, sizeof(*threads));
     if (pool == NULL || threads == NULL) {
@@ -211,6 +210,17 @@ int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error 
     }
     *out = pool;
     return FLAMENCO_OK;
+}
+
+int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error *err)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return start_threads(f, (uint32_t)(cores > 0 ? cores : 1) + 2, out, err);
+}
+
+int32_t fl_workpool_start_storage(struct flamenco *f, fl_workpool **out, flamenco_error *err)
+{
+    return start_threads(f, STORAGE_THREADS, out, err);
 }
 
 void fl_workpool_cancel(fl_workpool *pool)

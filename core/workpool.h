@@ -13,6 +13,9 @@ typedef struct fl_workpool fl_workpool;
 /* Starts cores + 2 threads. */
 int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error *err);
 
+/* Starts a pool of its own for steps that wait for slow disks: many threads, which are mostly asleep. */
+int32_t fl_workpool_start_storage(struct flamenco *f, fl_workpool **out, flamenco_error *err);
+
 /* Queues a WORK step, which is the pool's until done(). [any] */
 void fl_workpool_submit(fl_workpool *pool, fl_step *step);
 

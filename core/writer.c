@@ -135,7 +135,18 @@ static void give_back(writer *w)
     pthread_mutex_unlock(&w->ex->lock);
 }
 
-/* The store fails: notes it, and waits longer each time before the next try. */
+/* No upkeep is done while the store fails, so nobody would open the gate again: what cannot be written can still be read. */
+static void open_gate(fl_executor *ex)
+{
+    pthread_mutex_lock(&ex->lock);
+    if (ex->quiet_wanted) {
+        ex->quiet_wanted = 0;
+        pthread_cond_broadcast(&ex->reader_wake);
+    }
+    pthread_mutex_unlock(&ex->lock);
+}
+
+/* The store fails: notes it, lets readers in, and waits longer each time before the next try. */
 static void note_trouble(writer *w, int32_t code, const char *text)
 {
     fl_executor *ex = w->ex;
@@ -145,6 +156,7 @@ static void note_trouble(writer *w, int32_t code, const char *text)
     ex->trouble_wait_us = ex->trouble_wait_us == 0 ? first_us : ex->trouble_wait_us * 2;
     if (ex->trouble_wait_us > TROUBLE_MOST_US)
         ex->trouble_wait_us = TROUBLE_MOST_US;
+    open_gate(ex);
     if (code == FLAMENCO_E_CORRUPT || code == FLAMENCO_E_CONFLICT)
         fl_manager_fail(w->f, text);
 }

@@ -113,13 +113,20 @@ static void fail_call(fl_call *call, int32_t code, const char *text)
 
 /* ---- Stages ------------------------------------------------------------------------------------------------------ */
 
+/* Where the call's work is done: what waits for the shared storage must not keep others waiting. */
+static struct fl_workpool *pool_of(const fl_call *call, const fl_step_ops *ops)
+{
+    int storage = ops == &work_ops && call->op->storage && call->f->storage_pool != NULL;
+    return storage ? call->f->storage_pool : call->f->workpool;
+}
+
 static void submit(fl_call *call, const fl_step_ops *ops)
 {
     call->step.ops = ops;
     call->step.error = (flamenco_error)FLAMENCO_ERROR_INIT;
     call->step.order_key = ops == &work_ops && call->op->lane != 0 ? LANE_KEY + call->op->lane : 0;
     if (ops->kind == FLAMENCO_STEP_WORK)
-        fl_workpool_submit(call->f->workpool, &call->step);
+        fl_workpool_submit(pool_of(call, ops), &call->step);
     else
         fl_executor_submit(call->f->executor, &call->step);
 }
@@ -245,6 +252,9 @@ static void handler_done(fl_step *step, int32_t result, const flamenco_error *er
         send_call(call, 1);
     } else if (call->reply.status == 0 && call->op->finish) {
         submit(call, &finish_ops);
+    } else if (call->take != NULL && call->reply.status == 0) {
+        fl_metrics_request(call->f->metrics, 200, fl_monotonic_us() - call->begun_us);
+        call->take(call);
     } else {
         send_call(call, 1);
     }

@@ -16,6 +16,9 @@ int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 
+/* event_stream.c */
+int32_t fl_stream_events(fl_call *call, const api_stream_events_in *in);
+
 /* plugins.c */
 int32_t fl_get_plugins(fl_call *call, const api_get_plugins_in *in);
 
@@ -100,5 +103,12 @@ int32_t fl_create_worker_tag(fl_call *call, const api_create_worker_tag_in *in);
 int32_t fl_fetch_worker_tag(fl_call *call, const api_fetch_worker_tag_in *in);
 int32_t fl_update_worker_tag(fl_call *call, const api_update_worker_tag_in *in);
 int32_t fl_delete_worker_tag(fl_call *call, const api_delete_worker_tag_in *in);
+
+/* shaman.c */
+int32_t fl_shaman_checkout_requirements(fl_call *call, const api_shaman_checkout_requirements_in *in);
+int32_t fl_shaman_checkout(fl_call *call, const api_shaman_checkout_in *in);
+int32_t fl_shaman_garbage(fl_call *call, const api_shaman_garbage_in *in);
+int32_t fl_shaman_file_store_check(fl_call *call, const api_shaman_file_store_check_in *in);
+int32_t fl_shaman_file_store(fl_call *call, const api_shaman_file_store_in *in);
 
 #endif

@@ -3,6 +3,7 @@
  * meta.c - the operations about the manager itself (api-behaviour 7.1).
  */
 #include "core/api/handlers.h"
+#include "core/api/shaman.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/config/current.h"
@@ -21,11 +22,6 @@ int32_t fl_get_version(fl_call *call, const api_get_version_in *in)
     return rc;
 }
 
-static int is_shaman_active(const struct flamenco *f)
-{
-    return f->shaman.table != NULL && flamenco_shaman_is_active(&f->shaman);
-}
-
 int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in)
 {
     (void)in;
@@ -35,7 +31,7 @@ int32_t fl_get_configuration(fl_call *call, const api_get_configuration_in *in)
     (void)fl_config_reload(call->f->config, &err);
     const fl_config_snapshot *config = fl_config_current(call->f->config);
     api_manager_configuration out = { .storage_location = config->storage_path,
-                                      .shaman_enabled = is_shaman_active(call->f),
+                                      .shaman_enabled = fl_shaman_is_active(call->f),
                                       .is_first_run = config->first_run != 0 };
     int32_t rc = api_get_configuration_200(&call->reply, &out);
     fl_config_unref(config);
@@ -107,7 +103,7 @@ int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in
     const fl_config_snapshot *config = fl_config_current(call->f->config);
     api_shared_storage_location out = { .audience = in->audience,
                                         .platform = in->platform,
-                                        .shaman_enabled = is_shaman_active(call->f) };
+                                        .shaman_enabled = fl_shaman_is_active(call->f) };
     int32_t rc = fl_variables_expand(config->variables, call->arena, in->audience, in->platform, config->storage_path,
                                      &out.location);
     if (rc == FLAMENCO_OK)

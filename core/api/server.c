@@ -14,6 +14,7 @@ const flamenco_server_interface fl_server = {
     .check_blender_exe_path = fl_check_blender_exe_path,
     .save_setup_assistant_config = fl_save_setup_assistant_config,
     .get_farm_status = fl_get_farm_status,
+    .stream_events = fl_stream_events,
     .get_plugins = fl_get_plugins,
     .get_variables = fl_get_variables,
     .get_shared_storage = fl_get_shared_storage,
@@ -68,4 +69,9 @@ const flamenco_server_interface fl_server = {
     .fetch_worker_tag = fl_fetch_worker_tag,
     .update_worker_tag = fl_update_worker_tag,
     .delete_worker_tag = fl_delete_worker_tag,
+    .shaman_checkout_requirements = fl_shaman_checkout_requirements,
+    .shaman_checkout = fl_shaman_checkout,
+    .shaman_garbage = fl_shaman_garbage,
+    .shaman_file_store_check = fl_shaman_file_store_check,
+    .shaman_file_store = fl_shaman_file_store,
 };

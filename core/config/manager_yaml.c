@@ -183,7 +183,8 @@ static void read_entry(reader *r, const fl_member *member, const char *what, con
 {
     fl_plugin_entry e = { .member = member, .enabled = 1, .yaml_file = r->yaml->file, .line = node->line };
     size_t before = r->problems->errors;
-    if (!fl_yaml_is_null(node) && node->kind != FL_YAML_MAP) {
+    /* "shaman: false" is short for "shaman: {enabled: false}". */
+    if (!fl_yaml_bool(node, &e.enabled) && !fl_yaml_is_null(node) && node->kind != FL_YAML_MAP) {
         fail_at(r, node->line, "%s: a map is wanted, not %s", what, fl_yaml_kind_name(node));
         return;
     }
@@ -498,4 +499,11 @@ int fl_manager_yaml_has(const fl_manager_yaml *yaml, const char *member)
         if (strcmp(yaml->plugins[i].member->name, member) == 0 && yaml->plugins[i].enabled)
             return 1;
     return 0;
+}
+
+void fl_manager_yaml_disable(fl_manager_yaml *yaml, const char *member)
+{
+    for (size_t i = 0; i < yaml->n_plugins; ++i)
+        if (strcmp(yaml->plugins[i].member->name, member) == 0)
+            yaml->plugins[i].enabled = 0;
 }

@@ -52,7 +52,7 @@ typedef struct fl_manager_yaml {
     const flamenco_str
         *plugin_path; /* directories; relative ones are below the install prefix: the loader's business */
     size_t n_plugin_path;
-    const fl_plugin_entry *plugins; /* in order of the members' table, then of the file */
+    fl_plugin_entry *plugins; /* in order of the members' table, then of the file */
     size_t n_plugins;
     fl_http_settings http;
     fl_limit_settings limits;
@@ -79,6 +79,8 @@ int32_t fl_manager_yaml_presets(const fl_manager_yaml *yaml, fl_arena *arena, fl
 
 /* Tells whether the member is loaded and enabled. */
 int fl_manager_yaml_has(const fl_manager_yaml *yaml, const char *member);
+/* Has the member count as disabled. */
+void fl_manager_yaml_disable(fl_manager_yaml *yaml, const char *member);
 
 /* The embedded copy of etc/manager.yaml. */
 flamenco_str fl_manager_yaml_embedded(void);

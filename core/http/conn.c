@@ -103,6 +103,7 @@ static void on_close(void *data)
     fl_http *http = conn->loop->http;
     if (conn->ws != NULL)
         fl_ws_forget_conn(conn->ws);
+    fl_stream_forget(conn);
     fl_link_remove(&conn->link);
     atomic_fetch_sub_explicit(&conn->loop->n_conns, 1, memory_order_relaxed);
     free(conn);
@@ -131,14 +132,6 @@ static void set_peer(fl_conn *conn, const struct sockaddr_storage *address)
     }
 }
 
-/* Hands a connection that speaks HTTP to h2o; bytes that came are parsed at once. The seam: see fl_conn_state. */
-static void begin_http(fl_conn *conn)
-{
-    struct timeval now = *h2o_get_timestamp(&conn->loop->context, NULL, NULL);
-    conn->state = FL_CONN_H2O;
-    h2o_http1_accept(&conn->loop->accept, conn->sock, now);
-}
-
 static void on_handshake(h2o_socket_t *sock, const char *err)
 {
     fl_conn *conn = sock->data;
@@ -146,7 +139,7 @@ static void on_handshake(h2o_socket_t *sock, const char *err)
         h2o_socket_close(sock);
         return;
     }
-    begin_http(conn);
+    fl_stream_accept(conn);
 }
 
 static void begin(fl_loop *loop, fl_conn *conn, int fd)
@@ -157,6 +150,7 @@ static void begin(fl_loop *loop, fl_conn *conn, int fd)
     conn->sock = h2o_evloop_socket_create(loop->evloop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     conn->sock->on_close.cb = on_close;
     conn->sock->on_close.data = conn;
+    fl_link_init(&conn->returned);
     fl_link_add(&loop->conns, &conn->link);
     atomic_fetch_add_explicit(&loop->n_conns, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&loop->n_accepted, 1, memory_order_relaxed);
@@ -165,7 +159,7 @@ static void begin(fl_loop *loop, fl_conn *conn, int fd)
         conn->sock->data = conn;
         h2o_socket_ssl_handshake(conn->sock, loop->http->ssl, NULL, on_handshake);
     } else {
-        begin_http(conn);
+        fl_stream_accept(conn);
     }
 }
 
@@ -219,8 +213,9 @@ static int find_idle(h2o_req_t *req, void *data)
 {
     fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
     (void)data;
-    conn->is_idle = conn->state == FL_CONN_H2O && req->version == 0 && h2o_socket_is_reading(conn->sock) &&
-                    conn->sock->input->size == 0;
+    conn->is_idle = (conn->state == FL_CONN_H2O || conn->state == FL_CONN_BOUNDARY) && req->version == 0 &&
+                    h2o_socket_is_reading(conn->sock) && conn->sock->input->size == 0 && conn->stash == NULL &&
+                    conn->drain_left == 0;
     return 0;
 }
 

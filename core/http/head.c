@@ -5,6 +5,8 @@
  */
 #include "core/http/head.h"
 
+#include "core/http/http.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -26,6 +28,30 @@ static int is_digits(const char *value, const char *end)
         if (*value < '0' || *value > '9')
             return 0;
     return 1;
+}
+
+int fl_http_head_header(flamenco_str head, const char *name, size_t index, flamenco_str *out)
+{
+    const char *at = head.ptr, *end = head.ptr + head.len;
+    size_t len = strlen(name);
+    for (size_t lines = 0; at < end; ++lines) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        while (newline != NULL && newline + 1 < end && (newline[1] == ' ' || newline[1] == '\t'))
+            newline = memchr(newline + 1, '\n', (size_t)(end - newline - 1));
+        if (newline == NULL)
+            return 0;
+        if (lines > 0 && is_name(at, (size_t)(newline - at), name) && index-- == 0) {
+            const char *from = at + len + 1, *to = newline;
+            while (from < to && (*from == ' ' || *from == '\t'))
+                ++from;
+            while (to > from && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r'))
+                --to;
+            *out = (flamenco_str){ from, (uint64_t)(to - from) };
+            return 1;
+        }
+        at = newline + 1;
+    }
+    return 0;
 }
 
 size_t fl_head_scan(const char *bytes, size_t len, const char **problem_out)

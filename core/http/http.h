@@ -24,6 +24,7 @@
 typedef struct fl_http fl_http;
 typedef struct fl_http_request fl_http_request;
 typedef struct fl_http_ws fl_http_ws;
+typedef struct fl_http_feed fl_http_feed;
 
 /* ---- Server ---------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +38,18 @@ typedef struct fl_http_done {
     int64_t wait_us; /* from the call of on_request to the answer */
     int64_t total_us; /* from the call of on_request to the last byte written */
 } fl_http_done;
+
+/* The head of a request whose body is streamed. Texts are borrowed for the body's life. */
+typedef struct fl_http_stream_head {
+    flamenco_str method, target; /* as sent */
+    flamenco_str head; /* all of it; names of framing headers are disfigured */
+    uint64_t length; /* by Content-Length */
+    int has_length; /* 0: in chunks */
+} fl_http_stream_head;
+
+/* Finds the index-th header of that name (any case) in a raw head; continuation lines are part of the value. Returns 1, or 0
+ * when there is none. */
+int fl_http_head_header(flamenco_str head, const char *name, size_t index, flamenco_str *out);
 
 /* Fill it with fl_http_config_init, then change what differs. Texts and arrays are borrowed for fl_http_start. */
 typedef struct fl_http_config {
@@ -61,6 +74,20 @@ typedef struct fl_http_config {
     /* The largest body that this route takes, asked on a loop thread while one is arriving: beyond it the connection is
      * cut. The caller still checks the body that it gets. NULL = max_body for all. [loop] */
     uint64_t (*body_limit)(void *ctx, flamenco_str method, flamenco_str path);
+    /* Bodies that are handed on while they arrive: of requests whose first line begins with stream_prefix
+     * ("POST /path/"), in chunks or of at least stream_min bytes. NULL = none; others are collected as ever. The functions
+     * are called on threads of their own, which may block, one at a time for one body:
+     * begin makes the caller's state (NULL: the connection is closed); *enough_out = 1: the answer is known, nothing is to
+     * be written. write returns 1 when the answer is known. end comes once: complete 1 = the whole body was given or passed
+     * over, 0 = the connection broke, or the answer was known before. Then the request comes by on_request, without a body,
+     * and its answer may leave before the rest of the body has come. free (on the loop, must not block) comes last. */
+    const char *stream_prefix;
+    uint64_t stream_min;
+    uint32_t stream_threads; /* 0 = cores + 6 */
+    void *(*stream_begin)(void *ctx, const struct fl_http_stream_head *head, int *enough_out);
+    int (*stream_write)(void *stream, const void *data, size_t len);
+    void (*stream_end)(void *stream, int complete);
+    void (*stream_free)(void *stream);
     const char *spill_dir; /* bodies from spill_bytes on are kept in unlinked files there; NULL = always in memory. */
     uint64_t spill_bytes; /* Both are settings of the process: the last server started decides */
     const char *tls_cert; /* PEM chain and key; both NULL = clear text */
@@ -145,6 +172,8 @@ flamenco_str fl_http_request_target(const fl_http_request *request); /* as sent;
 flamenco_str fl_http_request_path(const fl_http_request *request); /* the target before '?', not decoded */
 flamenco_str fl_http_request_query(const fl_http_request *request); /* behind '?', not decoded; empty = none */
 flamenco_str fl_http_request_body(const fl_http_request *request); /* ptr NULL: none was announced */
+/* The state that stream_begin made, when the body was streamed; else NULL. Lives as long as the request. */
+void *fl_http_request_stream(const fl_http_request *request);
 flamenco_str fl_http_request_host(const fl_http_request *request); /* the Host header */
 uint32_t fl_http_request_version(const fl_http_request *request); /* 0x100 or 0x101 */
 int fl_http_request_is_head(const fl_http_request *request);
@@ -221,6 +250,32 @@ void fl_http_hold(fl_http_request *request);
  * not called. Until the report came, the request must neither be ended nor rechecked again. `report` must not block. */
 void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http_request *request, int alive),
                      void *ctx);
+
+/* ---- Replies without end ----------------------------------------------------------------------------------------- */
+
+typedef struct fl_http_feed_config {
+    int32_t status;
+    flamenco_str content_type;
+    const fl_http_header *headers; /* copied */
+    size_t n_headers;
+    flamenco_buf *idle; /* sent whenever nothing was sent for idle_us; one reference, taken over; NULL: nothing */
+    int64_t idle_us;
+    /* The reply is over: ended, or the client went away. Comes exactly once, last. [loop] */
+    void (*on_close)(void *ctx, fl_http_feed *feed);
+    void *ctx;
+} fl_http_feed_config;
+
+/* Answers the request with a body to which more is added until somebody ends it, and takes the request away from the
+ * caller. The head goes out with the first bytes. *out gets a reference that the caller gives back by fl_http_feed_unref.
+ * Bounds are those of WebSockets. NOMEM: the request is still the caller's. */
+int32_t fl_http_feed_begin(fl_http_request *request, const fl_http_feed_config *config, fl_http_feed **out,
+                           flamenco_error *err);
+
+/* Adds bytes; takes an own reference. Results as of fl_http_ws_send. */
+int32_t fl_http_feed_send(fl_http_feed *feed, flamenco_buf *data);
+/* Ends the reply behind what was added; a client that does not read has 5 s. */
+void fl_http_feed_end(fl_http_feed *feed);
+void fl_http_feed_unref(fl_http_feed *feed); /* accepts NULL */
 
 /* ---- WebSocket ------------------------------------------------------------------------------------------------- */
 

@@ -20,10 +20,13 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/http/http.h"
+#include "core/http/outq.h"
+#include "core/http/pace.h"
 
 _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2, "written against the internals of h2o 2.2");
 
 typedef struct fl_loop fl_loop;
+typedef struct fl_stream fl_stream; /* stream.c */
 
 /* Something that another thread wants done on a loop. Embedded in what it is about, or allocated: `run` frees it. */
 typedef struct fl_msg {
@@ -63,22 +66,14 @@ static inline void fl_link_remove(fl_link *link)
     fl_link_init(link);
 }
 
-/* Where a connection is.
- *
- * THE SEAM FOR STREAMED UPLOADS (libh2o-notes.md 10). Between two requests nothing of h2o but `sock->_cb.read` refers
- * to the connection, so whoever replaces that callback there gets the bytes first. Three places are made for it:
- *  - begin_http (conn.c), the one door to h2o, for clear text and behind a TLS handshake: there the interposer installs
- *    its callback, keeps h2o's as `orig`, and the connection is at the BOUNDARY. Its callback judges the next head with
- *    fl_head_scan: no upload -> state H2O, h2o_socket_read_start(sock, orig), orig(sock, NULL), and the connection may
- *    be gone; an upload -> states of its own until the body is stored, then the head alone is shown to h2o.
- *  - on_dispose (request.c), called when h2o lets go of a request: it may only link the connection to a list of the
- *    loop.
- *  - after_run (loop.c), between two runs of h2o's loop: it visits that list, and where `sock->_cb.read == orig` and
- *    the input is empty, the connection is at the BOUNDARY again. Today a connection goes to H2O at once and stays
- *    there, and request.c judges the head when h2o has read the body, too. The watchdog asks the state before it asks
- *    h2o, so that new states get rules of their own. */
+/* Where a connection is. Between two requests nothing of h2o but `sock->_cb.read` refers to it, so whoever replaces that
+ * callback there gets the bytes first (libh2o-notes.md 10): stream.c does so, in fl_stream_accept, the one door to h2o, and
+ * again behind each request, in fl_stream_visit_returned. The watchdog asks the state before it asks h2o. */
 typedef enum fl_conn_state {
     FL_CONN_HANDSHAKE, /* TLS; sock->data is ours */
+    FL_CONN_BOUNDARY, /* stream.c looks at the next head before h2o does */
+    FL_CONN_STREAM, /* stream.c takes a body */
+    FL_CONN_DRAIN, /* stream.c throws away the rest of a body */
     FL_CONN_H2O, /* h2o reads heads and bodies, writes replies; sock->data is h2o's */
     FL_CONN_WEBSOCKET, /* h2o's WebSocket glue owns the socket; it is in no list of h2o */
 } fl_conn_state;
@@ -104,6 +99,13 @@ typedef struct fl_conn {
     uint64_t body_limit; /* of the request whose body arrives */
     int cut, is_idle;
     struct fl_http_ws *ws; /* from the upgrade on */
+    /* stream.c's. */
+    fl_link returned; /* loop->returned: its request has ended */
+    h2o_socket_cb h2o_read; /* h2o's callback; NULL: nothing is streamed here */
+    fl_stream *stream; /* until its request is made */
+    h2o_buffer_t *stash; /* bytes that h2o is not to see yet */
+    uint64_t drain_left; /* of a body whose request was answered early */
+    int close_after; /* close behind the next answer */
 } fl_conn;
 
 struct fl_http_request {
@@ -121,6 +123,7 @@ struct fl_http_request {
     void (*report)(void *ctx, fl_http_request *request, int alive);
     void *report_ctx;
     fl_arena *arena;
+    fl_stream *stream;
     void *user;
     void (*user_destroy)(void *user);
     char id[36];
@@ -129,6 +132,7 @@ struct fl_http_request {
     /* The answer. */
     fl_http_reply reply;
     struct fl_http_ws *ws; /* upgrade */
+    struct fl_http_feed *feed; /* a reply without end */
     h2o_generator_t generator;
     uint64_t sent;
     struct fl_http_request *next_file; /* queue of the file threads */
@@ -150,7 +154,13 @@ struct fl_loop {
     h2o_socket_t **listeners;
     int listening, paused, phase;
     int64_t retry_accept_us, log_accept_us, next_tick_us;
-    fl_link conns, pending, held, dirty; /* dirty: WebSockets with messages to write */
+    fl_link conns, pending, held, returned;
+    fl_link dirty; /* WebSockets with messages to write */
+    fl_link feeds, busy_feeds; /* busy: with something to do */
+    fl_link paced, paced_feeds; /* those that let messages gather */
+    fl_pace pace;
+    struct fl_ws_joined *joined; /* of ws.c */
+    fl_link stalled; /* those that something else writes to just now */
     uint64_t next_serial;
 
     pthread_mutex_t lock;
@@ -202,6 +212,15 @@ struct fl_http {
         fl_http_request *first, *last;
         int stop, ready;
     } files;
+
+    struct fl_bodies {
+        pthread_mutex_t lock;
+        pthread_cond_t changed;
+        pthread_t *threads;
+        size_t n_threads;
+        fl_stream *first, *last;
+        int stop, ready;
+    } bodies;
 };
 
 /* h2o's allocator aborts when memory is exhausted; ours are checked, and the connection is closed. */
@@ -260,10 +279,38 @@ int32_t fl_files_start(fl_http *http);
 void fl_files_stop(fl_http *http);
 void fl_files_read(fl_http_request *request); /* reads the next piece, then posts request->msg */
 
+/* stream.c [loop] but for start and stop */
+int32_t fl_bodies_start(fl_http *http);
+void fl_bodies_stop(fl_http *http);
+void fl_stream_accept(fl_conn *conn); /* hands a connection that speaks HTTP to h2o; it may be gone afterwards */
+void fl_stream_request_ended(fl_conn *conn); /* h2o lets go of a request */
+int fl_stream_visit_returned(fl_loop *loop); /* between two runs of h2o's loop; returns whether there was anything */
+void fl_stream_forget(fl_conn *conn); /* the connection closes */
+void fl_stream_free(fl_stream *stream, const fl_http_config *config);
+void *fl_stream_user(const fl_stream *stream); /* accepts NULL */
+uint64_t fl_stream_bytes(const fl_stream *stream);
+int fl_stream_is_out(const fl_stream *stream); /* a body thread has it: nothing is waited for from the client */
+
 /* ws.c [loop] */
 int fl_ws_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_ws_retry(fl_loop *loop);
+void fl_ws_forget_joined(fl_loop *loop);
+int64_t fl_ws_due_us(const fl_loop *loop); /* when the next pause is over; INT64_MAX: there is none */
 void fl_ws_close_all(fl_loop *loop, uint32_t code);
 void fl_ws_tick(struct fl_http_ws *ws, int64_t now_us);
 void fl_ws_forget_conn(struct fl_http_ws *ws);
+
+/* feed.c [loop] */
+int fl_feed_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_feed_retry(fl_loop *loop);
+int64_t fl_feed_due_us(const fl_loop *loop);
+void fl_feed_end_all(fl_loop *loop);
+void fl_feed_tick(fl_loop *loop, int64_t now_us);
+void fl_feed_gone(struct fl_http_feed *feed); /* the other end was found closed */
+void fl_feed_disposed(struct fl_http_feed *feed); /* h2o let go of the request */
+
+/* answer.c [loop] */
+void fl_answer_add_headers(fl_http_request *request);
+int32_t fl_answer_copy(fl_http_request *request, const fl_http_reply *reply);
 
 #endif

@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#define RECEIVE_BYTES (512 << 10) /* of a connection, where bodies are streamed */
 #define BACKLOG 4096 /* the kernel lowers it to net.core.somaxconn */
 
 typedef struct address {
@@ -102,13 +103,16 @@ static int find_inherited(const fl_http_config *config, uint8_t *used, const add
 }
 
 /* Returns the descriptor, or -errno. */
-static int bind_new(const address *a)
+static int bind_new(const fl_http_config *config, const address *a)
 {
-    int on = 1, off = 0;
+    int on = 1, off = 0, window = RECEIVE_BYTES;
     int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    /* h2o reads all that is there, and doubles its buffer meanwhile. Must be set before listen. */
+    if (config->stream_prefix != NULL)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
     if (a->sa.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     if (bind(fd, (const struct sockaddr *)&a->sa, a->len) != 0 || listen(fd, BACKLOG) != 0) {
@@ -124,7 +128,7 @@ static int open_address(const fl_http_config *config, uint8_t *used, const addre
 {
     int fd = find_inherited(config, used, wanted);
     if (fd < 0)
-        return bind_new(wanted);
+        return bind_new(config, wanted);
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? fd : -errno;
 }
 

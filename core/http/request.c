@@ -25,9 +25,12 @@ void fl_request_finish(fl_http_request *request)
     fl_loop *loop = request->loop;
     fl_hold_release(request);
     fl_link_remove(&request->pending);
+    if (request->feed != NULL)
+        fl_feed_disposed(request->feed);
     if (request->user_destroy != NULL)
         request->user_destroy(request->user);
     fl_shared_unref(request->reply.body);
+    fl_stream_free(request->stream, &loop->http->config);
     if (request->reply.flags & FL_HTTP_FILE)
         close(request->reply.fd);
     fl_arena_destroy(request->arena);
@@ -47,7 +50,7 @@ static void report_done(fl_http_request *request)
                           .peer = fl_http_request_peer(request),
                           .status = request->ws != NULL ? 101 : request->reply.status,
                           .upgraded = request->ws != NULL,
-                          .bytes_in = req->entity.len,
+                          .bytes_in = request->stream != NULL ? fl_stream_bytes(request->stream) : req->entity.len,
                           .bytes_out = req->bytes_sent,
                           .wait_us = request->ended_us - request->begin_us,
                           .total_us = now - request->begin_us };
@@ -59,6 +62,7 @@ static void on_dispose(void *data)
 {
     fl_http_request *request = ((request_ref *)data)->request;
     fl_conn_count_bytes(request->conn);
+    fl_stream_request_ended(request->conn);
     fl_conn_end_polled(request->conn);
     if (request->closing) {
         report_done(request);
@@ -137,6 +141,8 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     make_id(loop, request);
     ref = h2o_mem_alloc_shared(&req->pool, sizeof(*ref), on_dispose);
     ref->request = request;
+    request->stream = conn->stream;
+    conn->stream = NULL;
     return request;
 }
 
@@ -227,6 +233,11 @@ flamenco_str fl_http_request_query(const fl_http_request *request)
 flamenco_str fl_http_request_body(const fl_http_request *request)
 {
     return as_str(request->req->entity);
+}
+
+void *fl_http_request_stream(const fl_http_request *request)
+{
+    return fl_stream_user(request->stream);
 }
 
 flamenco_str fl_http_request_host(const fl_http_request *request)

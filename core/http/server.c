@@ -26,6 +26,7 @@ void fl_http_config_init(fl_http_config *config)
         .write_timeout_us = 60 * 1000000ll,
         .dead_peer_us = 25 * 1000000ll,
         .max_body = 128ull << 20,
+        .stream_min = 64 << 10,
         .spill_bytes = 1ull << 20,
         .file_threads = 2,
         .ws_max_message = 64 << 10,
@@ -122,6 +123,8 @@ static int32_t start_threads(fl_http *http, flamenco_error *err)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     result = fl_files_start(http);
+    if (result == FLAMENCO_OK)
+        result = fl_bodies_start(http);
     for (; result == FLAMENCO_OK && http->n_started < http->n_loops; ++http->n_started) {
         fl_loop *loop = &http->loops[http->n_started];
         char name[16];
@@ -157,6 +160,7 @@ static void join_threads(fl_http *http)
         pthread_join(http->loops[i].thread, NULL);
     http->n_started = 0;
     fl_files_stop(http);
+    fl_bodies_stop(http);
 }
 
 static int32_t set_up_locks(fl_http *http)
@@ -301,6 +305,7 @@ void fl_http_destroy(fl_http *http)
         return;
     assert(http->n_started == 0);
     fl_files_stop(http);
+    fl_bodies_stop(http);
     for (size_t i = 0; i < http->n_loops; ++i)
         fl_loop_fini(&http->loops[i]);
     free(http->loops);

@@ -31,10 +31,27 @@ static uint64_t limit_of(const fl_conn *conn, const h2o_req_t *req)
     return limit < config->max_body ? limit : config->max_body;
 }
 
-static void check_body(fl_conn *conn, const h2o_req_t *req, int64_t now)
+/* Looks at how a body arrives. Returns what is wrong with it, or NULL. */
+static const char *check_rate(fl_conn *conn, uint64_t arrived, int64_t now)
 {
     const fl_http_config *config = &conn->loop->http->config;
+    const char *problem = NULL;
+    if (now - conn->quiet_since_us >= config->body_stall_us) {
+        problem = "body stalled";
+    } else if (now - conn->rate_since_us >= config->body_stall_us) {
+        uint64_t ms = (uint64_t)(now - conn->rate_since_us) / 1000;
+        if ((arrived - conn->rate_bytes) * 1000 < config->body_min_rate * ms)
+            problem = "body too slow";
+        conn->rate_since_us = now;
+        conn->rate_bytes = arrived;
+    }
+    return problem;
+}
+
+static void check_body(fl_conn *conn, const h2o_req_t *req, int64_t now)
+{
     uint64_t arrived = conn->sock->bytes_read;
+    const char *problem;
     if (conn->rate_since_us == 0) {
         conn->rate_since_us = now;
         conn->rate_bytes = arrived;
@@ -43,15 +60,30 @@ static void check_body(fl_conn *conn, const h2o_req_t *req, int64_t now)
     /* The input holds the head, too, which h2o bounds. */
     if (conn->sock->input->size > conn->body_limit + H2O_MAX_REQLEN) {
         cut(conn, "body too large");
-    } else if (now - conn->quiet_since_us >= config->body_stall_us) {
-        cut(conn, "body stalled");
-    } else if (now - conn->rate_since_us >= config->body_stall_us) {
-        uint64_t ms = (uint64_t)(now - conn->rate_since_us) / 1000;
-        if ((arrived - conn->rate_bytes) * 1000 < config->body_min_rate * ms)
-            cut(conn, "body too slow");
-        conn->rate_since_us = now;
-        conn->rate_bytes = arrived;
+    } else if ((problem = check_rate(conn, arrived, now)) != NULL) {
+        cut(conn, problem);
     }
+}
+
+/* Looks at a body that is streamed or thrown away. */
+static void check_stream(fl_conn *conn, int64_t now)
+{
+    int is_drain = conn->state == FL_CONN_DRAIN;
+    uint64_t arrived = is_drain ? conn->sock->bytes_read : fl_stream_bytes(conn->stream);
+    const char *problem;
+    conn->head_since_us = 0;
+    if (conn->rate_since_us == 0 || (!is_drain && fl_stream_is_out(conn->stream))) {
+        /* It has just begun, or is with us: a slow disk is not the client's fault. */
+        conn->rate_since_us = conn->quiet_since_us = now;
+        conn->rate_bytes = conn->seen_bytes = arrived;
+        return;
+    }
+    if (arrived != conn->seen_bytes) {
+        conn->seen_bytes = arrived;
+        conn->quiet_since_us = now;
+    }
+    if ((problem = check_rate(conn, arrived, now)) != NULL)
+        cut(conn, problem);
 }
 
 /* Looks at one connection that is h2o's. */
@@ -93,7 +125,10 @@ static int check_one(h2o_req_t *req, void *data)
 {
     const tick *t = data;
     fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
-    check_http(conn, req, t->now);
+    if (conn->state == FL_CONN_STREAM || conn->state == FL_CONN_DRAIN)
+        check_stream(conn, t->now);
+    else
+        check_http(conn, req, t->now);
     return 0;
 }
 
@@ -115,7 +150,8 @@ static int close_if_idle(h2o_req_t *req, void *data)
     fl_conn *conn = req->conn->callbacks->get_socket(req->conn)->on_close.data;
     (void)data;
     /* Only the reading side: a request that the kernel has taken already is still read, and answered. */
-    if (fl_conn_awaits_client(conn) && req->version == 0 && conn->sock->input->size == 0)
+    if (conn->state != FL_CONN_STREAM && fl_conn_awaits_client(conn) && req->version == 0 &&
+        conn->sock->input->size == 0)
         shutdown(h2o_socket_get_fd(conn->sock), SHUT_RD);
     return 0;
 }

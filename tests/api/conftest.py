@@ -12,6 +12,7 @@ from harness.check import wait_until  # noqa: E402
 from harness.farm import GRAPH, Farm  # noqa: E402
 from harness.manager import Manager, program, sanitizer, scale  # noqa: E402
 from harness.parked import HOLD, parked  # noqa: E402
+from harness.shaman import start_shared  # noqa: E402
 
 _lanes = itertools.count(1)
 
@@ -82,6 +83,19 @@ def parked_farm(shared_parked_farm):
     wait_until(lambda: parked(shared_parked_farm) == 0, "the questions of the test are dropped")
 
 
+@pytest.fixture(scope="session")
+def shared_shaman(tmp_path_factory):
+    shaman = start_shared(tmp_path_factory.mktemp("shaman"), Manager)
+    yield shaman
+    shaman.farm.manager.stop()
+
+
+@pytest.fixture
+def shaman(shared_shaman):
+    """The Shaman of a manager that cheap tests share. Take content and names of your own: what others stored is there."""
+    yield shared_shaman
+
+
 @pytest.fixture
 def api(farm):
     return farm.api
@@ -116,6 +130,7 @@ def make_farm(make_manager):
         return Farm(make_manager(scripts={"graph.js": GRAPH, **(scripts or {})}, **kw).start())
 
     make.managers = make_manager.managers
+    make.make_manager = make_manager
     return make
 
 

@@ -5,7 +5,7 @@ import pytest
 from harness.check import assert_empty, assert_error
 from harness.images import plain
 
-OPTIONAL = {"broadcaster": "event-recorder", "discovery": None, "event_forwarder": None, "http_routes": None,
+OPTIONAL = {"shaman": "shaman", "broadcaster": "event-recorder", "discovery": None, "event_forwarder": None, "http_routes": None,
             "farm_status": "farm-status", "last_rendered": "last-rendered", "sleep_scheduler": "sleep-scheduler"}
 
 
@@ -13,12 +13,14 @@ def off(member, how):
     """What manager.yaml says of a member that is not to be there."""
     if how == "absent" or OPTIONAL[member] is None:
         return None
+    if how == "false":
+        return False
     return {"file": OPTIONAL[member], "enabled": False}
 
 
-@pytest.fixture(params=["absent", "disabled"])
+@pytest.fixture(params=["absent", "disabled", "false"])
 def bare_farm(make_farm, request):
-    return make_farm(recorder=False, yaml={"plugins": {member: off(member, request.param) for member in OPTIONAL}})
+    return make_farm(recorder=False, reference={"shaman": {"enabled": True}}, yaml={"plugins": {member: off(member, request.param) for member in OPTIONAL}})
 
 
 def test_a_farm_renders_without_any_optional_member(bare_farm):
@@ -54,6 +56,26 @@ def test_sleep_scheduler_has_no_schedule_and_takes_none(bare_farm):
                                   "/api/v3/swagger-ui/"])
 def test_pages_of_members_that_are_not_there_are_404(bare_farm, path):
     assert bare_farm.api.get("/" + path).status_code == 404
+
+
+def test_shaman_answers_503_and_stores_nothing(bare_farm):
+    sha = "a" * 64
+    for reply in (bare_farm.api.post("/shaman/checkout/requirements", {"files": []}),
+                  bare_farm.api.post("/shaman/checkout/create", {"files": [], "checkoutPath": "x"}),
+                  bare_farm.api.get(f"/shaman/files/{sha}/1"), bare_farm.api.post(f"/shaman/files/{sha}/1", data=b"x"),
+                  bare_farm.api.post(f"/shaman/files/{sha}/1000000", data=b"x" * 1000000), bare_farm.api.get("/shaman/gc")):
+        assert_error(reply, 503)
+    shared = bare_farm.manager.shared
+    assert not (shared / "file-store").exists() and not (shared / "jobs").exists()
+
+
+def test_without_shaman_paths_are_those_of_a_shaman_that_is_switched_off(bare_farm):
+    """The setting in the file stays."""
+    config = bare_farm.api.ok("GET", "/configuration")
+    assert config["shamanEnabled"] is False and config["storageLocation"] == str(bare_farm.manager.shared)
+    where = bare_farm.api.ok("GET", "/configuration/shared-storage/workers/linux")
+    assert where["shamanEnabled"] is False and where["location"] == str(bare_farm.manager.shared)
+    assert bare_farm.api.ok("GET", "/configuration/file")["shaman"]["enabled"] is True
 
 
 def test_farm_status_is_unknown(bare_farm):

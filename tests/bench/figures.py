@@ -10,7 +10,9 @@ import threading
 import time
 
 from fill import fill
+from live import page_memory, pages, visitors
 from manager import Manager, running
+from shaman import file_lists, small_files, upload_memory, uploads
 
 
 def closed_loop(bench):
@@ -255,7 +257,8 @@ def memory(bench):
 
 
 FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists, long_lists,
-                                   cpu_per_request, start, restart, memory)}
+                                   cpu_per_request, start, restart, memory, uploads, upload_memory,
+                                   small_files, file_lists, pages, page_memory, visitors)}
 
 
 def raise_descriptor_limit():

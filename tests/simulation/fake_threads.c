@@ -145,6 +145,12 @@ int32_t fl_workpool_start(struct flamenco *f, fl_workpool **out, flamenco_error 
     return FLAMENCO_OK;
 }
 
+/* The simulation has no Shaman. */
+int32_t fl_workpool_start_storage(struct flamenco *f, fl_workpool **out, flamenco_error *err)
+{
+    return fl_workpool_start(f, out, err);
+}
+
 static int32_t run_once(fl_workpool *pool, fl_step *step, fl_arena *arena)
 {
     fl_cx cx = { .pub = { .struct_size = (uint32_t)sizeof(cx.pub) }, .f = pool->f, .arena = arena };

@@ -91,10 +91,12 @@ def merge(base, extra):
 
 class Manager:
     """A manager in a directory of its own. `yaml` is laid over the generated manager.yaml, `reference` over the generated
-    flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; scripts are job types, {file: text}.
+    flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; live: web pages are told by Socket.IO, and the
+    recorder listens beside it; scripts are job types, {file: text}.
     config=None starts the program without --config, so that it finds its manager.yaml itself."""
 
-    def __init__(self, directory, *, yaml=None, reference=None, recorder=True, manual_clock=False, scripts=None, env=None,
+    def __init__(self, directory, *, yaml=None, reference=None, recorder=True, manual_clock=False, live=False, scripts=None,
+                 env=None,
                  config="manager.yaml", args=()):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -105,7 +107,7 @@ class Manager:
         self._lines, self._news, self._reader = [], threading.Condition(), None
         self.storage = self.dir / "storage"
         self.shared = self.dir / "shared"
-        self.manager_yaml = merge(self._default_yaml(recorder, manual_clock), yaml)
+        self.manager_yaml = merge(self._default_yaml(recorder, manual_clock, live), yaml)
         self.reference = merge(self._default_reference(), reference)
         self.write_config()
         for name, text in (scripts or {}).items():
@@ -114,7 +116,7 @@ class Manager:
     # ---- Files --------------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _default_yaml(recorder, manual_clock):
+    def _default_yaml(recorder, manual_clock, live):
         plugins = {
             "persist": {"file": "persist-sqlite"},
             "task_scheduler": {"file": "scheduler-priority"},
@@ -127,7 +129,12 @@ class Manager:
             "sleep_scheduler": {"file": "sleep-scheduler"},
         }
         routes = []
-        if recorder:
+        if live:
+            plugins["broadcaster"] = {"file": "broadcaster-socketio"}
+            plugins["farm_status"] = {"file": "farm-status"}
+            plugins["event_forwarder"] = [{"name": "recorder", "file": "event-recorder"}]
+            routes.append({"use": "recorder"})
+        elif recorder:
             plugins["broadcaster"] = {"file": "event-recorder"}
             routes.append({"use": "broadcaster"})
         if manual_clock:

@@ -73,8 +73,7 @@ static void current_preset_storage_is_no_first_run(void **state)
     assert_int_equal(open_config("shared_storage_path: /srv/x\n", 0), FLAMENCO_OK);
     const fl_config_snapshot *s = fl_config_current(config);
     assert_false(s->first_run);
-    assert_text("storage", s->storage_path,
-                "/srv/x"); /* no shaman member in the default set yet, so no jobs below it */
+    assert_text("storage", s->storage_path, "/srv/x/jobs");
     fl_config_unref(s);
 }
 

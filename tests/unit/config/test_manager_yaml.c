@@ -159,9 +159,11 @@ static void manager_yaml_plugins_are_read(void **state)
               "    - {file: events-webhook, settings: {url: \"https://chat.example/hook\"}}\n"
               "    - {file: /x/other.so}\n"
               "  http_routes: {file: webapp}\n"
-              "  job_deleter: {use: persist}\n");
+              "  job_deleter: {use: persist}\n"
+              "  sleep_scheduler: false\n"
+              "  farm_status: true\n");
     assert_int_equal(p.rc, FLAMENCO_OK);
-    assert_int_equal(p.yaml->n_plugins, 13);
+    assert_int_equal(p.yaml->n_plugins, 15);
     const fl_plugin_entry *e = find_entry(p.yaml, "persist");
     assert_string_equal(e->file, "persist-postgres");
     assert_text("conninfo", fl_yaml_get(e->settings, "conninfo")->text, "host=db");
@@ -171,6 +173,10 @@ static void manager_yaml_plugins_are_read(void **state)
     assert_string_equal(find_entry(p.yaml, "job_compiler")->file, "compiler-js");
     assert_string_equal(find_entry(p.yaml, "clock")->file, "clock-system");
     assert_int_equal(find_entry(p.yaml, "shaman")->enabled, 0);
+    assert_false(fl_manager_yaml_has(p.yaml, "sleep_scheduler"));
+    assert_true(fl_manager_yaml_has(p.yaml, "farm_status"));
+    fl_manager_yaml_disable(p.yaml, "farm_status");
+    assert_false(fl_manager_yaml_has(p.yaml, "farm_status"));
     assert_string_equal(find_entry(p.yaml, "mqtt")->file, "events-mqtt");
     assert_non_null(find_entry(p.yaml, "events-webhook"));
     assert_non_null(find_entry(p.yaml, "other"));
@@ -194,7 +200,7 @@ static void manager_yaml_bad_plugins_are_errors(void **state)
         { MANDATORY "  persistance: {}\n", "m.yaml:10: unknown member \"plugins.persistance\"; known are persist, " },
         { MANDATORY "  shaman: [{file: shaman}]\n", "plugins.shaman: there is only one, so no list" },
         { MANDATORY "  shaman: shaman\n", "m.yaml:10: plugins.shaman: a map is wanted, not a text" },
-        { MANDATORY "  shaman: {}\n", "m.yaml:10: plugins.shaman: `file` is missing" },
+        { MANDATORY "  event_forwarder: {}\n", "m.yaml:10: plugins.event_forwarder: `file` is missing" },
         { MANDATORY "  shaman: {file: ./shaman.so}\n", "a bare name (NAME.so in the plugin_path) or an absolute path" },
         { MANDATORY "  shaman: {file: ../x}\n", "plugins.shaman.file: a bare name" },
         { MANDATORY "  shaman: {file: [x]}\n", "plugins.shaman.file: a text is wanted" },

@@ -72,8 +72,10 @@ static int32_t rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 static int32_t commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err)
 {
     fake_store *store = self;
-    int fails = store->fail_commits > 0;
-    store->fail_commits -= fails ? 1 : 0;
+    uint32_t left = __atomic_load_n(&store->fail_commits, __ATOMIC_SEQ_CST);
+    int fails = left > 0;
+    if (fails) /* when a test has changed the number meanwhile, its word counts */
+        (void)__atomic_compare_exchange_n(&store->fail_commits, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     cx->txn = NULL;
     if (!fails || store->commit_in_secret) {
         memcpy(store->committed + store->n_committed, store->pending, store->n_pending * sizeof(store->pending[0]));

@@ -475,6 +475,56 @@ static void stop_lets_readers_at_the_gate_in(void **state)
     bench_stop(&b);
 }
 
+static void readers_at_the_gate_are_let_in_when_the_store_fails(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step first, stuck, read;
+    static held_read held;
+    bench_start(&b, LONG_US);
+    hold_reader(&held, &b);
+    __atomic_store_n(&b.store.quiet, 1, __ATOMIC_RELEASE);
+    bench_step_init(&first, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&stuck, &b, FLAMENCO_STEP_WRITE, 10);
+    bench_step_init(&read, &b, FLAMENCO_STEP_READ, 0);
+    bench_submit(&first);
+    await_executor(b.f.executor, gate_is_shut); /* and stays so, since the held one is in its snapshot */
+    bench_submit(&read);
+    await_executor(b.f.executor, nothing_waits);
+    b.store.fail_code = FLAMENCO_E_FULL;
+    __atomic_store_n(&b.store.fail_commits, UINT32_MAX, __ATOMIC_SEQ_CST);
+    bench_submit(&stuck);
+    bench_wait(&b, 2); /* hangs when the gate stays shut */
+    assert_int_equal(read.result, FLAMENCO_OK);
+    __atomic_store_n(&b.store.fail_commits, 0, __ATOMIC_SEQ_CST);
+    release_reader(&held);
+    bench_wait(&b, 3);
+    assert_int_equal(stuck.result, FLAMENCO_OK);
+    bench_stop(&b);
+}
+
+static void nobody_waits_at_the_gate_for_ever(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step write, read;
+    static held_read held;
+    bench_start(&b, LONG_US);
+    hold_reader(&held, &b);
+    __atomic_store_n(&b.store.quiet, 1, __ATOMIC_RELEASE);
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_step_init(&read, &b, FLAMENCO_STEP_READ, 0);
+    read.step.deadline_us = fl_monotonic_us() + 50000;
+    bench_submit(&write);
+    await_executor(b.f.executor, gate_is_shut);
+    bench_submit(&read);
+    bench_wait(&b, 2);
+    assert_int_equal(read.result, FLAMENCO_E_UNAVAILABLE);
+    assert_int_equal(read.runs, 0);
+    release_reader(&held);
+    bench_stop(&b);
+}
+
 static void chain_ends_at_a_step_when_the_executor_stops(void **state)
 {
     (void)state;
@@ -586,6 +636,8 @@ int main(void)
         cmocka_unit_test(store_gets_its_quiet_moment),
         cmocka_unit_test(stopped_executor_refuses_steps),
         cmocka_unit_test(stop_lets_readers_at_the_gate_in),
+        cmocka_unit_test(readers_at_the_gate_are_let_in_when_the_store_fails),
+        cmocka_unit_test(nobody_waits_at_the_gate_for_ever),
         cmocka_unit_test(chain_ends_at_a_step_when_the_executor_stops),
         cmocka_unit_test(stop_waits_for_a_broken_store_no_longer_than_its_deadline),
         cmocka_unit_test(stop_stores_the_last_touches_however_many),
