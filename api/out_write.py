@@ -70,7 +70,7 @@ class Writer:
             indent = 1 if condition is None else 2
             if condition is not None:
                 out += f"    if ({condition}) {{\n"
-            out += "    " * indent + f"fl_json_key(w, {c_text(field.name)});\n"
+            out += "    " * indent + f"FL_JSON_KEY(w, {c_text(field.name)});\n"
             out += self.value(field.type, f"v->{field.member}", schema.inbound, field, indent)
             if condition is not None:
                 out += "    }\n"

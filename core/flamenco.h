@@ -81,6 +81,7 @@ struct flamenco {
     struct fl_metrics *metrics;
     struct fl_budget *reply_budget; /* lists on their way to clients */
     struct fl_budget *compile_budget; /* compiled jobs that are not stored yet */
+    struct fl_packed *packed; /* replies that were packed last */
     struct fl_host *core_host; /* the host table for work of the core itself */
     struct fl_probes *probes;
     struct fl_http *http;

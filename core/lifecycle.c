@@ -13,6 +13,7 @@
 #include "core/api/dispatch.h"
 #include "core/api/event_stream.h"
 #include "core/api/events.h"
+#include "core/api/packed.h"
 #include "core/api/shaman_stream.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
@@ -82,10 +83,11 @@ int32_t fl_run_prepare(fl_run *run, flamenco_error *err)
     f->parked = fl_parked_create(f);
     f->reply_budget = fl_budget_create((uint64_t)run->yaml->limits.reply_memory_bytes);
     f->compile_budget = fl_budget_create((uint64_t)run->yaml->limits.compile_memory_bytes);
+    f->packed = fl_packed_create();
     f->core_host = calloc(1, sizeof(*f->core_host));
     if (f->wake_fd < 0 || run->arena == NULL || f->touches == NULL || f->listeners == NULL || f->metrics == NULL ||
         f->event_streams == NULL || f->credentials == NULL || f->parked == NULL || f->core_host == NULL ||
-        f->reply_budget == NULL || f->compile_budget == NULL)
+        f->reply_budget == NULL || f->compile_budget == NULL || f->packed == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the manager");
     fl_host_init(f->core_host, f, "core", f, NULL);
     f->http_settings = &run->yaml->http;
@@ -468,6 +470,7 @@ void fl_run_destroy(fl_run *run)
     fl_parked_destroy(f->parked);
     fl_budget_destroy(f->reply_budget);
     fl_budget_destroy(f->compile_budget);
+    fl_packed_destroy(f->packed);
     fl_credentials_destroy(f->credentials);
     fl_metrics_destroy(f->metrics);
     fl_event_streams_destroy(f->event_streams);

@@ -7,6 +7,7 @@
 
 #include "core/api/convert.h"
 #include "core/api/handlers.h"
+#include "core/api/job_rows.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/base/uuid.h"
@@ -14,15 +15,15 @@
 #include "core/purge.h"
 
 #define ONE_STEP_TASKS 1000u /* up to here a job is stored by a single step */
-#define TASKS_PER_STEP 500u
+#define TASKS_PER_STEP FL_JOB_ROWS_BLOCK
 #define DEPS_PER_STEP 2000u
 
 /* The compiled job, made by prepare, read by the storing steps. All of it lives in the call's arena. */
 typedef struct submission {
     fl_call *call;
+    int64_t created_us;
     flamenco_compiled_job head;
-    flamenco_new_task *tasks;
-    uint64_t n_tasks;
+    fl_job_rows tasks;
     flamenco_dep *deps;
     uint64_t n_deps;
 } submission;
@@ -43,49 +44,27 @@ static int32_t take_head(void *ctx, const flamenco_compiled_job *job)
     submission *s = ctx;
     size_t size = job->struct_size < sizeof(s->head) ? job->struct_size : sizeof(s->head);
     memcpy(&s->head, job, size);
-    s->tasks = fl_arena_alloc(s->call->arena, (size_t)(s->head.n_tasks + 1) * sizeof(*s->tasks));
     s->deps = fl_arena_alloc(s->call->arena, (size_t)(s->head.n_deps + 1) * sizeof(*s->deps));
-    if (s->tasks == NULL || s->deps == NULL || !copy_text(s->call, &s->head.name) ||
-        !copy_text(s->call, &s->head.type) || !copy_text(s->call, &s->head.settings) ||
-        !copy_text(s->call, &s->head.metadata) || !copy_text(s->call, &s->head.worker_tag) ||
-        !copy_text(s->call, &s->head.shaman_checkout_id))
+    if (fl_job_rows_init(&s->tasks, s->call->arena, s->head.n_tasks) != FLAMENCO_OK || s->deps == NULL ||
+        !copy_text(s->call, &s->head.name) || !copy_text(s->call, &s->head.type) ||
+        !copy_text(s->call, &s->head.settings) || !copy_text(s->call, &s->head.metadata) ||
+        !copy_text(s->call, &s->head.worker_tag) || !copy_text(s->call, &s->head.shaman_checkout_id))
         return FLAMENCO_E_NOMEM;
     return FLAMENCO_OK;
 }
 
-/* Most tasks of a job have one type: its text is kept once. */
-static flamenco_str share_type(const submission *s, flamenco_str type)
-{
-    if (s->n_tasks > 0 && flamenco_str_equal(s->tasks[s->n_tasks - 1].type, type))
-        return s->tasks[s->n_tasks - 1].type;
-    return fl_arena_copy(s->call->arena, type);
-}
-
 static int32_t take_task(submission *s, const flamenco_compiled_task *compiled)
 {
-    if (s->n_tasks >= s->head.n_tasks || s->n_deps + compiled->n_deps > s->head.n_deps)
+    if (s->tasks.n >= s->head.n_tasks || s->n_deps + compiled->n_deps > s->head.n_deps)
         return flamenco_fail(s->call->err, FLAMENCO_E_INTERNAL, "the compiler gave more tasks than it announced");
-    flamenco_new_task *task = &s->tasks[s->n_tasks];
-    int64_t now_us = s->call->cx->pub.now_us;
-    *task = (flamenco_new_task){ .struct_size = (uint32_t)sizeof(*task),
-                                 .status = FLAMENCO_TASK_QUEUED,
-                                 .uuid = compiled->uuid,
-                                 .priority = compiled->priority,
-                                 .open_deps = (uint32_t)compiled->n_deps,
-                                 .created_us = now_us,
-                                 .updated_us = now_us,
-                                 .touched_us = FLAMENCO_TIME_NONE,
-                                 .steps_total = compiled->steps_total,
-                                 .name = fl_arena_copy(s->call->arena, compiled->name),
-                                 .type = share_type(s, compiled->type),
-                                 .commands = fl_arena_copy(s->call->arena, compiled->commands) };
-    if (task->name.ptr == NULL || task->type.ptr == NULL || task->commands.ptr == NULL)
-        return FLAMENCO_E_NOMEM;
-    if (fl_uuid_is_none(&task->uuid) && fl_uuid_make_v7(now_us, &task->uuid) != FLAMENCO_OK)
+    flamenco_uuid uuid = compiled->uuid;
+    if (fl_uuid_is_none(&uuid) && fl_uuid_make_v7(s->created_us, &uuid) != FLAMENCO_OK)
         return FLAMENCO_E_INTERNAL;
-    ++s->n_tasks;
+    int32_t rc = fl_job_rows_add(&s->tasks, compiled, &uuid);
+    if (rc != FLAMENCO_OK)
+        return rc;
     for (uint64_t i = 0; i < compiled->n_deps; ++i)
-        s->deps[s->n_deps++] = (flamenco_dep){ (uint32_t)s->n_tasks, compiled->deps[i] + 1 };
+        s->deps[s->n_deps++] = (flamenco_dep){ (uint32_t)s->tasks.n, compiled->deps[i] + 1 };
     return FLAMENCO_OK;
 }
 
@@ -193,6 +172,7 @@ int32_t fl_prepare_submit_job(fl_call *call, const api_submit_job_in *in)
     if (s == NULL)
         return FLAMENCO_E_NOMEM;
     s->call = call;
+    s->created_us = call->cx->pub.now_us;
     flamenco_compile_sink sink = {
         .struct_size = (uint32_t)sizeof(sink), .ctx = s, .job = take_head, .tasks = take_tasks
     };
@@ -243,7 +223,7 @@ static int32_t insert_job(fl_call *call, const submission *s, const api_submitte
                          .metadata = s->head.metadata,
                          .shaman_checkout_id = s->head.shaman_checkout_id,
                          .submitter_platform = body->submitter_platform };
-    rc = flamenco_persist_job_insert_hidden(&call->f->persist, &call->cx->pub, &row, s->n_tasks, &key, call->err);
+    rc = flamenco_persist_job_insert_hidden(&call->f->persist, &call->cx->pub, &row, s->tasks.n, &key, call->err);
     if (rc == FLAMENCO_E_EXISTS)
         return fl_call_refuse(call, 409, "a job with the UUID that the script chose exists already");
     if (rc == FLAMENCO_OK)
@@ -252,19 +232,22 @@ static int32_t insert_job(fl_call *call, const submission *s, const api_submitte
 }
 
 /* Stores the next chunk. *done is set when all is stored. */
-static int32_t insert_rows(fl_call *call, const submission *s, uint64_t tasks_at_most, uint64_t deps_at_most, int *done)
+static int32_t insert_rows(fl_call *call, submission *s, uint64_t tasks_at_most, uint64_t deps_at_most, int *done)
 {
     uint64_t *cursor = call->step.cursor;
     int64_t key = (int64_t)cursor[CURSOR_JOB_KEY];
-    uint64_t n = s->n_tasks - cursor[CURSOR_TASKS];
+    uint64_t n = s->tasks.n - cursor[CURSOR_TASKS];
     int32_t rc = FLAMENCO_OK;
     *done = 0;
     if (n > 0) {
         n = n < tasks_at_most ? n : tasks_at_most;
+        const flamenco_new_task *rows = fl_job_rows_get(&s->tasks, cursor[CURSOR_TASKS], n, s->created_us);
+        if (rows == NULL)
+            return FLAMENCO_E_NOMEM;
         rc = flamenco_persist_tasks_insert(&call->f->persist, &call->cx->pub, key, (uint32_t)cursor[CURSOR_TASKS] + 1,
-                                           s->tasks + cursor[CURSOR_TASKS], sizeof(s->tasks[0]), n, call->err);
+                                           rows, sizeof(*rows), n, call->err);
         cursor[CURSOR_TASKS] += n;
-        if (rc != FLAMENCO_OK || cursor[CURSOR_TASKS] < s->n_tasks || s->n_tasks > ONE_STEP_TASKS)
+        if (rc != FLAMENCO_OK || cursor[CURSOR_TASKS] < s->tasks.n || s->tasks.n > ONE_STEP_TASKS)
             return rc;
     }
     n = s->n_deps - cursor[CURSOR_DEPS];
@@ -306,15 +289,15 @@ static int32_t show_job(fl_call *call, int64_t key)
     return api_submit_job_200(&call->reply, &job);
 }
 
-static int32_t store(fl_call *call, const submission *s, const api_submitted_job *body)
+static int32_t store(fl_call *call, submission *s, const api_submitted_job *body)
 {
-    int small = s->n_tasks <= ONE_STEP_TASKS && s->n_deps <= DEPS_PER_STEP;
+    int small = s->tasks.n <= ONE_STEP_TASKS && s->n_deps <= DEPS_PER_STEP;
     int done = 0;
     int32_t rc = FLAMENCO_OK;
     if (call->step.cursor[CURSOR_JOB_KEY] == 0)
         rc = insert_job(call, s, body);
     if (rc == FLAMENCO_OK)
-        rc = insert_rows(call, s, small ? s->n_tasks : TASKS_PER_STEP, small ? s->n_deps : DEPS_PER_STEP, &done);
+        rc = insert_rows(call, s, small ? s->tasks.n : TASKS_PER_STEP, small ? s->n_deps : DEPS_PER_STEP, &done);
     if (rc != FLAMENCO_OK)
         return rc;
     return done ? show_job(call, (int64_t)call->step.cursor[CURSOR_JOB_KEY]) : FLAMENCO_AGAIN;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/api/send.h"
 
+#include "core/api/packed.h"
 #include "core/api/request.h"
 #include "core/base/log.h"
 #include "core/base/str.h"
@@ -32,12 +33,13 @@ static void indent(fl_reply *reply)
 }
 
 /* The body as shared bytes, compressed when that is wanted and worth it. */
-static flamenco_buf *take_body(fl_http_request *http, fl_reply *reply, int may_compress, uint32_t *flags)
+static flamenco_buf *take_body(fl_packed *packed, fl_http_request *http, fl_reply *reply, int may_compress,
+                               uint32_t *flags)
 {
     flamenco_buf *body = fl_shared_take(&reply->body);
     if (body == NULL || !may_compress || fl_shared_str(body).len <= GZIP_ABOVE || !fl_http_request_accepts_gzip(http))
         return body;
-    flamenco_buf *small = fl_http_gzip(body);
+    flamenco_buf *small = fl_packed_gzip(packed, body);
     if (small == NULL)
         return body;
     fl_shared_unref(body);
@@ -77,7 +79,7 @@ void fl_send(struct flamenco *f, fl_http_request *http, fl_reply *reply, int may
         indent(reply);
     }
     if (reply->body.len > 0) {
-        out.body = take_body(http, reply, may_compress && f->http_settings->gzip, &out.flags);
+        out.body = take_body(f->packed, http, reply, may_compress && f->http_settings->gzip, &out.flags);
         if (out.body == NULL) {
             fl_reply_fini(reply);
             fl_http_drop(http);

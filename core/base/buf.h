@@ -21,6 +21,12 @@ void fl_buf_fini(fl_buf *buf);
 /* Makes room for `more` bytes behind len; returns where they go, or NULL when memory is exhausted. */
 char *fl_buf_reserve(fl_buf *buf, size_t more);
 
+/* The same, inlined for the case that there is room. */
+static inline char *fl_buf_room(fl_buf *buf, size_t more)
+{
+    return !buf->failed && more < buf->cap - buf->len ? buf->data + buf->len : fl_buf_reserve(buf, more);
+}
+
 void fl_buf_add(fl_buf *buf, const void *data, size_t len);
 void fl_buf_add_str(fl_buf *buf, flamenco_str text);
 void fl_buf_add_text(fl_buf *buf, const char *text);

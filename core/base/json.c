@@ -30,7 +30,7 @@ static const char digit_pairs[] = "000102030405060708091011121314151617181920212
 
 fl_json fl_json_begin(fl_buf *out)
 {
-    return (fl_json){ out, 0 };
+    return (fl_json){ .out = out };
 }
 
 /* Makes room for a value of `size` bytes and writes the comma that it may need. NULL: memory is exhausted. */
@@ -40,7 +40,7 @@ static char *begin_value(fl_json *w, size_t size)
         w->out->failed = 1;
         return NULL;
     }
-    char *to = fl_buf_reserve(w->out, size + 1);
+    char *to = fl_buf_room(w->out, size + 1);
     if (to == NULL)
         return NULL;
     if (w->need_comma) {
@@ -306,11 +306,12 @@ void fl_json_uuid(fl_json *w, const flamenco_uuid *uuid)
 
 void fl_json_time(fl_json *w, int64_t time_us)
 {
-    char *to = begin_value(w, FL_TIME_TEXT_MAX + 2);
-    if (to == NULL)
-        return;
-    *to = '"';
-    size_t len = fl_time_format_utc(time_us, to + 1);
-    to[len + 1] = '"';
-    w->out->len += len + 2;
+    _Static_assert(sizeof(w->time_text) >= FL_TIME_TEXT_MAX + 2, "the text of a time and its quotes");
+    if (w->time_len == 0 || time_us != w->time_us) {
+        size_t len = fl_time_format_utc(time_us, w->time_text + 1);
+        w->time_text[0] = w->time_text[len + 1] = '"';
+        w->time_len = (uint8_t)(len + 2);
+        w->time_us = time_us;
+    }
+    add_value(w, w->time_text, w->time_len);
 }

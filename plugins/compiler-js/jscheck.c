@@ -4,6 +4,8 @@
  */
 #include "jscheck.h"
 
+#include <endian.h>
+
 #define DEPTH_MAX 512
 
 typedef struct cursor {
@@ -60,9 +62,37 @@ static int skip_escape(cursor *c)
     return 1;
 }
 
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+/* Skips what stands for itself in every string, eight bytes at a time: nearly all of a job is that. */
+static void skip_plain(cursor *c)
+{
+    const uint64_t high = EACH_BYTE(0x80);
+    while (c->end - c->at >= 8) {
+        uint64_t x;
+        memcpy(&x, c->at, sizeof(x));
+        x = le64toh(x);
+        /* Without the high bits nothing carries into the next byte. A byte gets its high bit when it is not one of < and >;
+         * " and &; a backslash; below 0x20. */
+        uint64_t low = x & ~high;
+        uint64_t plain = (((low | EACH_BYTE(0x02)) ^ EACH_BYTE(0x3E)) + ~high) &
+                         (((low | EACH_BYTE(0x04)) ^ EACH_BYTE(0x26)) + ~high) & ((low ^ EACH_BYTE(0x5C)) + ~high) &
+                         (low + EACH_BYTE(0x60)) & ~x;
+        uint64_t other = ~plain & high;
+        if (other != 0) {
+            c->at += __builtin_ctzll(other) / 8;
+            return;
+        }
+        c->at += 8;
+    }
+}
+
 static int skip_string(cursor *c)
 {
     for (c->at++; c->at < c->end;) {
+        skip_plain(c);
+        if (c->at == c->end)
+            return 0;
         unsigned char ch = *c->at;
         if (ch == '"') {
             c->at++;

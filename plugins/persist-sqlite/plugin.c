@@ -34,7 +34,7 @@ static const flamenco_setting setting_cache = {
     SETTING,
     .type = FLAMENCO_SETTING_BYTES,
     .key = "cache_size",
-    .default_text = "64MiB",
+    .default_text = "16MiB",
     .min = 1 << 20,
     .max = INT64_C(1) << 34,
     .unit = "bytes",

@@ -2,7 +2,8 @@
  *
  * compile.c - measures what compiler-js costs: jobs of the built-in type simple-blender-render with 1, 1000, 10 000 and
  * 100 000 tasks, from the call to the last batch. Run by hand:
- *     ninja -C build tests/bench/bench-compile && build/tests/bench/bench-compile [SECONDS] [THREADS] [off|baseline]
+ *     ninja -C build tests/bench/bench-compile && build/tests/bench/bench-compile [SECONDS] [THREADS] [off|baseline] [TASKS]
+ * TASKS: only jobs of so many.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -157,7 +158,10 @@ int main(int argc, char **argv)
     unsigned threads = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
     if (threads < 1 || threads > THREADS_MAX)
         threads = 1;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        measure(sizes[i], seconds, threads, argc > 3 ? argv[3] : "off");
+    unsigned only = argc > 4 ? (unsigned)atoi(argv[4]) : 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        if (only == 0 || only == sizes[i])
+            measure(sizes[i], seconds, threads, argc > 3 ? argv[3] : "off");
+    }
     return 0;
 }

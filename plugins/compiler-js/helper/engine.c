@@ -295,6 +295,7 @@ static void end_order(fl_engine *engine)
     if (engine->module_place != NULL)
         JSStringRelease(engine->module_place);
     engine->module_source = engine->module_place = NULL;
+    fl_kept_clear(&engine->kept);
     fl_engine_forget_rejection(engine);
     fl_engine_free_context(&engine->current);
 }

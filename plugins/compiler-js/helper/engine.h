@@ -14,6 +14,7 @@
 #define FL_ENGINE_H
 
 #include "channel.h"
+#include "kept.h"
 
 #include <JavaScriptCore/JavaScript.h>
 
@@ -23,7 +24,7 @@ void JSSynchronousGarbageCollectForDebugging(JSContextRef ctx);
 void JSLock(JSContextRef ctx);
 void JSUnlock(JSContextRef ctx);
 
-#define FL_ENGINE_NATIVES 12
+#define FL_ENGINE_NATIVES 14
 #define FL_ENGINE_SCRIPTS 64
 
 /* A context with the prelude in it. */
@@ -71,6 +72,7 @@ typedef struct fl_engine {
     uint64_t tasks;
     JSValueRef rejected; /* why a promise was rejected that nobody looks at; protected */
     JSStringRef module_source, module_place;
+    fl_kept kept;
 } fl_engine;
 
 /* Starts the engine. `init` holds the three texts of FL_WIRE_INIT. Returns 0, or -1: the engine cannot run the prelude. */

@@ -168,15 +168,14 @@ static const char *escape_at(const uint8_t *p, size_t left, size_t *width)
     }
 }
 
-/* Bytes that escape_at() has to look at. Most texts have none of them. */
-static const uint8_t suspect[256] = { ['<'] = 1, ['>'] = 1, ['&'] = 1, ['\\'] = 1, [0xE2] = 1 };
-
+/* Text ends with a 0, and has no other: JSON.stringify escapes it. */
 static int needs_escapes(const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    while (i < n) {
-        size_t width = 1;
-        if (suspect[p[i]] && escape_at(p + i, n - i, &width) != NULL)
+    size_t width = 1;
+    /* The C library looks at many bytes at a time, and most texts have none of these. */
+    while ((i += strcspn((const char *)p + i, "<>&\\\xE2")) < n) {
+        if (escape_at(p + i, n - i, &width) != NULL)
             return 1;
         i += width;
     }
@@ -186,7 +185,7 @@ static int needs_escapes(const uint8_t *p, size_t n)
 /* Rewrites the last n bytes of the frame. */
 static void escape_json(fl_wire_out *out, size_t n)
 {
-    uint8_t *copy = malloc(n);
+    uint8_t *copy = malloc(n + 1);
     if (copy == NULL) {
         out->failed = 1;
         return;
@@ -207,14 +206,12 @@ static void escape_json(fl_wire_out *out, size_t n)
     free(copy);
 }
 
-int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
+int fl_jstext_add(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
 {
     JSStringRef s = JSValueToStringCopy(ctx, value, exception);
     if (s == NULL)
         return 0;
     size_t units = JSStringGetLength(s);
-    fl_wire_u32(out, 0);
-    size_t start = out->len;
     size_t room = units * 3 + 1;
     uint8_t *to = fl_wire_room(out, room);
     if (to != NULL) {
@@ -222,19 +219,37 @@ int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form
         size_t len = n > 0 ? n - 1 : 0;
         if (count_units(to, len) != units)
             len = write_utf8(s, to);
+        to[len] = '\0';
         out->len += len;
-        if (form == FL_JSTEXT_JSON && needs_escapes(out->data + start, len))
+        if (form == FL_JSTEXT_JSON && needs_escapes(to, len))
             escape_json(out, len);
     }
     JSStringRelease(s);
+    return 1;
+}
+
+size_t fl_jstext_begin(fl_wire_out *out)
+{
+    fl_wire_u32(out, 0);
+    return out->len;
+}
+
+int fl_jstext_end(fl_wire_out *out, size_t begin)
+{
     if (out->failed)
         return 0;
-    size_t written = out->len - start;
+    size_t written = out->len - begin;
     if (written > FL_WIRE_PAYLOAD_MAX) {
         out->failed = 1;
         return 0;
     }
     uint32_t len32 = (uint32_t)written;
-    memcpy(out->data + start - sizeof(len32), &len32, sizeof(len32));
+    memcpy(out->data + begin - sizeof(len32), &len32, sizeof(len32));
     return 1;
+}
+
+int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception)
+{
+    size_t begin = fl_jstext_begin(out);
+    return fl_jstext_add(out, ctx, value, form, exception) && fl_jstext_end(out, begin);
 }

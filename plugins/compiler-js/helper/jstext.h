@@ -21,4 +21,10 @@ JSValueRef fl_jstext_value(JSContextRef ctx, flamenco_str text);
  * the value has no text form (*exception then says why) or does not fit (out->failed). */
 int fl_jstext_put(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception);
 
+/* The same in pieces: begin, whose result end() wants, then bytes of any kind, then end. add() writes a value's text as one
+ * of them. */
+size_t fl_jstext_begin(fl_wire_out *out);
+int fl_jstext_add(fl_wire_out *out, JSContextRef ctx, JSValueRef value, int form, JSValueRef *exception);
+int fl_jstext_end(fl_wire_out *out, size_t begin);
+
 #endif

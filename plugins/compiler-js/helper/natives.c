@@ -116,6 +116,22 @@ static JSValueRef native_job(JSContextRef ctx, JSObjectRef function, JSObjectRef
     return finish_frame(engine, ctx, ok, "the job's settings are too large", exception);
 }
 
+/* The commands' text comes in pieces: texts, and numbers of texts that were kept. */
+#define COMMAND_PIECES 3
+
+static int put_commands(fl_engine *engine, JSContextRef ctx, const JSValueRef pieces[], JSValueRef *exception)
+{
+    fl_wire_out *out = &engine->channel->out;
+    size_t begin = fl_jstext_begin(out);
+    for (size_t i = 0; i < COMMAND_PIECES; i++) {
+        int ok = JSValueIsNumber(ctx, pieces[i]) ? fl_kept_write(&engine->kept, to_integer(ctx, pieces[i]), out)
+                                                 : fl_jstext_add(out, ctx, pieces[i], FL_JSTEXT_JSON, exception);
+        if (!ok)
+            return 0;
+    }
+    return fl_jstext_end(out, begin);
+}
+
 static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[], JSValueRef *exception)
 {
     fl_wire_out *out = &engine->channel->out;
@@ -124,11 +140,11 @@ static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[]
     fl_wire_u32(out, (uint32_t)to_integer(ctx, argv[3]));
     fl_wire_u64(out, (uint64_t)to_integer(ctx, argv[4]));
     ok = ok && put(engine, ctx, argv[1], exception) && put(engine, ctx, argv[2], exception) &&
-         put_json(engine, ctx, argv[5], exception);
-    uint32_t n = (uint32_t)to_integer(ctx, argv[6]);
+         put_commands(engine, ctx, argv + 5, exception);
+    uint32_t n = (uint32_t)to_integer(ctx, argv[5 + COMMAND_PIECES]);
     fl_wire_u32(out, n);
     if (ok && n > 0) {
-        JSObjectRef array = JSValueToObject(ctx, argv[7], exception);
+        JSObjectRef array = JSValueToObject(ctx, argv[6 + COMMAND_PIECES], exception);
         const void *deps = array != NULL ? JSObjectGetTypedArrayBytesPtr(ctx, array, exception) : NULL;
         ok = deps != NULL && JSObjectGetTypedArrayByteLength(ctx, array, exception) / 4 >= n;
         if (ok)
@@ -137,22 +153,59 @@ static int put_task(fl_engine *engine, JSContextRef ctx, const JSValueRef argv[]
     return ok;
 }
 
-/* task(uuid, name, type, priority, steps, commands, n, Int32Array of dependencies) */
+/* task(uuid, name, type, priority, steps, commands × 3, n, Int32Array of dependencies) */
 static JSValueRef native_task(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
                               const JSValueRef argv[], JSValueRef *exception)
 {
     (void)self;
     fl_engine *engine = engine_of(function);
     /* The engine lets go of its lock for a callback. Without taking it here, each of the calls above would, for itself:
-     * they made up two thirds of the cost of a task. */
+     * they made up two thirds of the cost of a task. The same holds below, where scripts may call once for each task. */
     JSLock(ctx);
     JSValueRef result = JSValueMakeUndefined(ctx);
-    if (accept_call(engine, ctx, argc, 8, exception)) {
+    if (accept_call(engine, ctx, argc, 7 + COMMAND_PIECES, exception)) {
         engine->tasks++;
         int ok = put_task(engine, ctx, argv, exception);
         result = finish_frame(engine, ctx, ok, "a task is too large to be stored", exception);
     }
     JSUnlock(ctx);
+    return result;
+}
+
+/* keep(JSON text) -> its number, or the text itself when there is no room for it */
+static JSValueRef native_keep(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
+                              const JSValueRef argv[], JSValueRef *exception)
+{
+    (void)self;
+    fl_engine *engine = engine_of(function);
+    JSValueRef result = JSValueMakeUndefined(ctx);
+    JSLock(ctx);
+    if (accept_call(engine, ctx, argc, 1, exception)) {
+        size_t begin = engine->kept.bytes.len;
+        if (fl_jstext_add(&engine->kept.bytes, ctx, argv[0], FL_JSTEXT_JSON, exception)) {
+            int64_t number = fl_kept_add(&engine->kept, begin);
+            result = number < 0 ? argv[0] : JSValueMakeNumber(ctx, (double)number);
+        }
+    }
+    JSUnlock(ctx);
+    return result;
+}
+
+/* kept(number) -> the text, with the escapes that it goes out with */
+static JSValueRef native_kept(JSContextRef ctx, JSObjectRef function, JSObjectRef self, size_t argc,
+                              const JSValueRef argv[], JSValueRef *exception)
+{
+    (void)self;
+    fl_engine *engine = engine_of(function);
+    if (!accept_call(engine, ctx, argc, 1, exception))
+        return JSValueMakeUndefined(ctx);
+    fl_wire_out whole = { NULL, 0, 0, 0, 0 };
+    JSValueRef result;
+    if (fl_kept_write(&engine->kept, to_integer(ctx, argv[0]), &whole) && !whole.failed)
+        result = fl_jstext_value(ctx, (flamenco_str){ (const char *)whole.data, whole.len });
+    else
+        result = throw_text(ctx, exception, "the parameters of a command are lost");
+    fl_wire_free(&whole);
     return result;
 }
 
@@ -316,19 +369,25 @@ static JSValueRef native_count(JSContextRef ctx, JSObjectRef function, JSObjectR
                                const JSValueRef argv[], JSValueRef *exception)
 {
     (void)self;
-    if (!accept_call(engine_of(function), ctx, argc, 1, exception))
-        return JSValueMakeUndefined(ctx);
+    JSValueRef result = NULL;
     flamenco_error err = FLAMENCO_ERROR_INIT;
     fl_ranges ranges = { NULL, 0, 0 };
     flamenco_str text = { NULL, 0 };
-    char *copy = copy_text(ctx, argv[0], FL_WIRE_PAYLOAD_MAX, &text);
-    JSValueRef result = JSValueMakeUndefined(ctx);
+    char *copy = NULL;
+    JSLock(ctx);
+    if (!accept_call(engine_of(function), ctx, argc, 1, exception))
+        goto cleanup;
+    copy = copy_text(ctx, argv[0], FL_WIRE_PAYLOAD_MAX, &text);
     if (fl_ranges_parse(text, &ranges, &err) == FLAMENCO_OK)
         result = JSValueMakeNumber(ctx, (double)fl_ranges_count(&ranges));
     else
         throw_text(ctx, exception, err.text);
+cleanup:
     free(copy);
     fl_ranges_free(&ranges);
+    if (result == NULL)
+        result = JSValueMakeUndefined(ctx);
+    JSUnlock(ctx);
     return result;
 }
 
@@ -438,6 +497,7 @@ static const struct {
     { "log", native_log },       { "problem", native_problem }, { "uuid", native_uuid },
     { "chunk", native_chunk },   { "count", native_count },     { "find", native_find },
     { "source", native_source }, { "place", native_place },     { "compile", native_compile },
+    { "keep", native_keep },     { "kept", native_kept },
 };
 
 int fl_natives_start(fl_engine *engine)

@@ -621,6 +621,46 @@ static void requests_that_make_no_sense_are_refused(void **state)
     outcome_free(&o);
 }
 
+/* Long parameters are kept outside the engine, as what differs from an earlier text. */
+static void long_parameters_are_stored_as_they_are(void **state)
+{
+    (void)state;
+    static const char *const variants[] = {
+        "i % 5 == 0 ? {i, x: long} : i % 5 == 1 ? {x: long, i} : i % 5 == 2 ? {x: long} :"
+        " i % 5 == 3 ? {y: '<\\u00e9\\u{1f600}&\\u2028\\ud800' + long, i} : {i}",
+        "{x: long.slice(i), i}", "{x: long + i + long}", "{x: i + long}"
+    };
+    for (size_t v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
+        outcome o;
+        char body[2048];
+        /* Each task's settings of the job say what its two commands must be. */
+        snprintf(body, sizeof(body),
+                 "function compileJob(job) { const long = "
+                 "'0123456789abcdef'.repeat(9); const wanted = [];\n"
+                 "for (let i = 0; i < 700; i++) { const make = () => (%s);\n"
+                 "const t = author.Task(`t-${i}`, 'm'); const c = author.Command('c', make());\n"
+                 "t.addCommand(c); t.addCommand(author.Command('d', make(), 2)); job.addTask(t);\n"
+                 "if (i %% 3 == 0) c.parameters.more = i;\n"
+                 "wanted.push([i %% 3 == 0 ? {...make(), more: i} : make(), make()]); }\n"
+                 "job.settings = {wanted}; }",
+                 variants[v]);
+        rig_body(&r, body, "{}", &o);
+        if (o.rc != FLAMENCO_OK)
+            fail_msg("%s", o.err.text);
+        assert_int_equal(json_array_size(o.tasks), 700);
+        const json_t *wanted = json_object_get(json_object_get(o.job, "settings"), "wanted");
+        assert_int_equal(json_array_size(wanted), 700);
+        for (size_t i = 0; i < 700; i++) {
+            const json_t *commands = json_object_get(json_array_get(o.tasks, i), "commands");
+            assert_int_equal(json_array_size(commands), 2);
+            for (size_t k = 0; k < 2; k++)
+                assert_true(json_equal(json_object_get(json_array_get(commands, k), "parameters"),
+                                       json_array_get(json_array_get(wanted, i), k)));
+        }
+        outcome_free(&o);
+    }
+}
+
 static void large_jobs_come_in_batches(void **state)
 {
     (void)state;
@@ -686,6 +726,7 @@ int main(void)
         TEST(async_functions_work_and_their_errors_count),
         TEST(a_sink_that_fails_ends_the_compilation),
         TEST(requests_that_make_no_sense_are_refused),
+        TEST(long_parameters_are_stored_as_they_are),
         TEST(large_jobs_come_in_batches),
     };
     return cmocka_run_group_tests_name("compiler-js-jobs", tests, NULL, NULL);

@@ -121,6 +121,28 @@ static void escapes_of_the_api_can_be_asked_for(void **state)
     assert_true(fl_jscheck_json(flamenco_text("\"\\u003c\xE2\x80\xA7\xE2\x80\xAA\xE2\x81\xA8\""), FL_JSCHECK_ANY, 1));
 }
 
+/* Strings are read eight bytes at a time, so each byte is tried at each place of such a group. */
+static void every_byte_counts_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        for (size_t at = 1; at < 20; at++) {
+            char text[23];
+            memset(text, 'a', sizeof(text));
+            text[0] = text[21] = '"';
+            text[at] = (char)byte;
+            flamenco_str json = { text, 22 };
+            int plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+            int escaped = plain && byte != '<' && byte != '>' && byte != '&';
+            assert_int_equal(fl_jscheck_json(json, FL_JSCHECK_ANY, 0), plain);
+            assert_int_equal(fl_jscheck_json(json, FL_JSCHECK_ANY, 1), escaped);
+            /* Without its end it is no string, and nothing behind it is read. */
+            json.len = 21;
+            assert_false(fl_jscheck_json(json, FL_JSCHECK_ANY, 0));
+        }
+    }
+}
+
 static void nesting_has_a_limit(void **state)
 {
     (void)state;
@@ -304,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_checked_without_a_tree),
         cmocka_unit_test(escapes_of_the_api_can_be_asked_for),
+        cmocka_unit_test(every_byte_counts_wherever_it_stands),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(utf8_is_checked),
         cmocka_unit_test(white_space_is_trimmed_as_unicode_has_it),

@@ -24,11 +24,9 @@
         },
     });
 
-    let most = Infinity; // tasks, in the frozen context: it makes a task a fifth dearer, and only a small job so much cheaper
-
     function addTask(task) {
         if (added.length >= most)
-            throw new ErrorType("too many tasks for the frozen context");
+            tooMany();
         const t = snapshot(task, "addTask");
         if (tasks !== null)
             tasks[tasks.length] = showTask(t);
@@ -106,10 +104,12 @@
         storage = new ProxyType({}, storageHandler);
         added = [];
         tasks = null;
+        forgetLast();
         trail.length = 0;
         shared = null;
         sharing = false;
         most = Infinity;
+        made = 0;
         result = undefined;
         outcome = "done";
         own.status = "under-construction";
@@ -135,19 +135,39 @@
         return out;
     }
 
+    // What stands around a command's parameters, of the last one: it is the same for most of a job.
+    const last = { name: "", head: '{"name":"","parameters":', steps: 0, tail: ',"total_step_count":0}' };
+
+    function headOf({ name }) {
+        if (name !== last.name) {
+            last.head = `{"name":${stringify(name)},"parameters":`;
+            last.name = name;
+        }
+        return last.head;
+    }
+
+    function tailOf({ steps }) {
+        if (steps !== last.steps) {
+            last.tail = `,"total_step_count":${steps}}`;
+            last.steps = steps;
+        }
+        return last.tail;
+    }
+
     function emitTask(t, buffer) {
         const { deps, ident, commands } = t;
-        let steps = 0;
-        let json = "null";
+        const steps = stepsOf(commands);
+        // In three pieces: the parameters are the largest part by far, and making a text of the whole would copy them.
+        let head = "null";
+        let parameters = "";
+        let tail = "";
         if (commands.length > 0) {
-            json = "[";
-            for (let i = 0; i < commands.length; i++) {
-                const c = commands[i];
-                steps += c.steps > 1 ? c.steps : 1;
-                json += (i === 0 ? '{"name":' : ',{"name":') + stringify(c.name) + ',"parameters":' + boxText(c.box)
-                    + ',"total_step_count":' + c.steps + "}";
-            }
-            json += "]";
+            head = "[" + headOf(commands[0]);
+            parameters = boxText(commands[0].box);
+            tail = tailOf(commands[0]);
+            for (let i = 1; i < commands.length; i++)
+                tail += "," + headOf(commands[i]) + keptText(boxText(commands[i].box)) + tailOf(commands[i]);
+            tail += "]";
         }
         let n = 0;
         if (deps !== null) {
@@ -161,7 +181,7 @@
                 buffer[i] = index;
             }
         }
-        native.task(ident.uuid, t.name, t.type, t.priority, steps, json, n, buffer);
+        native.task(ident.uuid, t.name, t.type, t.priority, steps, head, parameters, tail, n, buffer);
         return buffer;
     }
 

@@ -38,6 +38,10 @@
         ...traps,
     });
 
+    // Short texts stay here, others are kept outside the engine: the number stands for the text.
+    const keepText = (json) => (json.length < 64 ? json : native.keep(json));
+    const keptText = (json) => (typeof json === "number" ? native.kept(json) : json);
+
     // Parameters are shared by all copies of a command: either `json`, or, once a script has asked for it, `map`.
     function makeBox(v) {
         if (v === undefined || v === null)
@@ -45,12 +49,12 @@
         if (v === settings)
             return { json: null, map: v };
         if (typeof v === "object" && !isArray(v) && isSimple(v, 0))
-            return { json: stringify(v), map: null };
+            return { json: keepText(stringify(v)), map: null };
         sharing = false;
         try {
             shared = settings;
             const map = freeMap(v, "parameters of a command");
-            return sharing ? { json: null, map } : { json: stringify(map), map: null };
+            return sharing ? { json: null, map } : { json: keepText(stringify(map)), map: null };
         } finally {
             shared = null;
         }
@@ -58,7 +62,7 @@
 
     function boxMap(box) {
         if (box.json !== null) {
-            box.map = parse(box.json);
+            box.map = parse(keptText(box.json));
             box.json = null;
         }
         return box.map;
@@ -96,13 +100,28 @@
         },
     });
 
-    const showCommand = (c) => new ProxyType(c, commandHandler);
+    // The command and the task that were made last, with what stands behind them: scripts use them next, and asking a Proxy
+    // costs as much as making one. begin() forgets them.
+    let lastCommand = behind; // nothing that a script can have
+    let lastCommandInside = null;
+    let lastTask = behind;
+    let lastTaskInside = null;
+
+    function forgetLast() {
+        lastCommand = lastTask = behind;
+        lastCommandInside = lastTaskInside = null;
+    }
+
+    function showCommand(c) {
+        lastCommandInside = c;
+        return lastCommand = new ProxyType(c, commandHandler);
+    }
 
     // A copy of what the script means by a command: one of ours, or an object that looks like one.
     function copyCommand(v, caller) {
         if (typeof v !== "object" || v === null)
             throw new TypeErrorType(`${caller}: a command is wanted, not ${what(v)}`);
-        const c = v[behind];
+        const c = v === lastCommand ? lastCommandInside : v[behind];
         if (c === undefined)
             return { name: text(v.name), steps: integer(v.totalStepCount), box: makeBox(v.parameters) };
         if (c.box === undefined)
@@ -115,19 +134,18 @@
     const taskNames = ["uUID", "name", "type", "priority", "commands", "dependencies"];
 
     // `ident` is shared by a task and its copies: it is what dependencies refer to. `index` is its place in the job.
-    const makeTask = (name, type, priority) => ({ ident: { uuid: "", index: -1 }, name, type, priority, commands: [],
-        shown: null, deps: null });
+    // Its array of commands is the task's `own` until a copy of the task takes it over, too.
+    const noCommands = [];
+    const makeTask = (name, type, priority) => ({ ident: { uuid: "", index: -1 }, name, type, priority, commands: noCommands,
+        own: false, shown: null, deps: null });
 
     // The commands as copies; `shown` is the array that the script got, if it asked for one.
     function commandsOf(t) {
+        if (t.shown === null)
+            return t.commands;
         const out = [];
-        if (t.shown === null) {
-            for (let i = 0; i < t.commands.length; i++)
-                out[i] = t.commands[i];
-        } else {
-            for (let i = 0; i < t.shown.length; i++)
-                out[i] = copyCommand(t.shown[i], `task "${t.name}"`);
-        }
+        for (let i = 0; i < t.shown.length; i++)
+            out[i] = copyCommand(t.shown[i], `task "${t.name}"`);
         return out;
     }
 
@@ -146,14 +164,24 @@
         return copyList(v);
     }
 
+    function takeOwn(t, command) {
+        const { commands } = t;
+        t.own = true;
+        t.commands = commands.length === 0 ? [command] : copyList(commands);
+        if (commands.length > 0)
+            t.commands[commands.length] = command;
+    }
+
     const taskMethods = {
         addCommand(command) {
             const t = taskBehind(this, "addCommand");
             const c = copyCommand(command, "addCommand");
             if (t.shown !== null)
                 t.shown[t.shown.length] = showCommand(c);
-            else
+            else if (t.own)
                 t.commands[t.commands.length] = c;
+            else
+                takeOwn(t, c);
         },
         addDependency(task) {
             const t = taskBehind(this, "addDependency");
@@ -167,6 +195,8 @@
     const { addCommand, addDependency } = taskMethods;
 
     function taskBehind(v, caller) {
+        if (v === lastTask)
+            return lastTaskInside;
         const t = insideOf(v);
         if (t === undefined || t.ident === undefined)
             throw new TypeErrorType(`${caller} was not called on a task`);
@@ -233,7 +263,19 @@
         },
     });
 
-    const showTask = (t) => new ProxyType(t, taskHandler);
+    function showTask(t) {
+        lastTaskInside = t;
+        return lastTask = new ProxyType(t, taskHandler);
+    }
+
+    let most = Infinity; // tasks, in the frozen context: it makes a task a fifth dearer, and only a small job so much cheaper
+    let made = 0; // looked at, too, since many scripts make all tasks before they add the first
+
+    function tooMany() {
+        throw new ErrorType("too many tasks for the frozen context");
+    }
+
+    let lastType = behind; // trimmed; most tasks of a job have the same
 
     function makeText(v, name) {
         const s = trim(text(v));
@@ -244,7 +286,12 @@
 
     const author = {
         Task(name, type) {
-            return showTask(makeTask(makeText(name, "name"), makeText(type, "type"), 50));
+            if (++made > most)
+                tooMany();
+            const trimmed = makeText(name, "name");
+            if (type !== lastType)
+                lastType = makeText(type, "type");
+            return showTask(makeTask(trimmed, lastType, 50));
         },
         Command(name, parameters, totalStepCount) {
             return showCommand({ name: text(name), steps: integer(totalStepCount), box: makeBox(parameters) });
@@ -285,10 +332,11 @@
     function snapshot(v, caller) {
         if (typeof v !== "object" || v === null)
             throw new TypeErrorType(`${caller}: a task is wanted, not ${what(v)}`);
-        const t = v[behind] || taskOf(v);
+        const t = v === lastTask ? lastTaskInside : v[behind] || taskOf(v);
         const { ident } = t;
         if (ident === undefined)
             throw new TypeErrorType(`${caller}: a task is wanted, not another object of the job`);
-        return { ident, name: t.name, type: t.type, priority: t.priority, commands: commandsOf(t), shown: null,
+        t.own = false;
+        return { ident, name: t.name, type: t.type, priority: t.priority, commands: commandsOf(t), own: false, shown: null,
             deps: t.deps === null || t.deps.length === 0 ? null : copyList(t.deps) };
     }

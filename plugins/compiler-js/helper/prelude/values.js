@@ -28,7 +28,7 @@
     const NumberOf = Number;
     const StringOf = String;
     const objectPrototype = Object.prototype;
-    const { create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, keys } = Object;
+    const { create, defineProperty, freeze, getOwnPropertyDescriptor, getPrototypeOf, keys, values } = Object;
     const { isArray } = Array;
     const { isFinite } = Number;
     const { isView } = ArrayBuffer;
@@ -84,6 +84,8 @@
     function integer(v) {
         if (v === undefined)
             return 0;
+        if (typeof v === "number" && (v | 0) === v)
+            return v | 0;
         const n = trunc(typeof v === "number" ? v : NumberOf(v));
         if (!isFinite(n))
             return 0;
@@ -149,25 +151,19 @@
     function isSimple(v, depth) {
         if (depth > depthLimit || v === settings)
             return false;
-        if (isArray(v)) {
-            for (let i = 0; i < v.length; i++) {
-                const item = v[i];
-                const kind = typeof item;
-                if (kind === "string" || (kind === "number" && isFinite(item)) || kind === "boolean" || item === null)
-                    continue;
-                if (kind !== "object" || !isSimple(item, depth + 1))
-                    return false;
-            }
-            return true;
-        }
-        if (getPrototypeOf(v) !== objectPrototype)
-            return false;
-        for (const name in v) {
-            const item = v[name];
-            const kind = typeof item;
-            if (kind === "string" || (kind === "number" && isFinite(item)) || kind === "boolean" || item === null)
+        if (isArray(v))
+            return isSimpleList(v, depth);
+        return getPrototypeOf(v) === objectPrototype && isSimpleList(values(v), depth);
+    }
+
+    // The kinds are asked for one by one: the engine does that without making the name of one.
+    function isSimpleList(list, depth) {
+        for (let i = 0, n = list.length; i < n; i++) {
+            const item = list[i];
+            if (typeof item === "string" || (typeof item === "number" && isFinite(item)) || typeof item === "boolean"
+                || item === null)
                 continue;
-            if (kind !== "object" || !isSimple(item, depth + 1))
+            if (typeof item !== "object" || !isSimple(item, depth + 1))
                 return false;
         }
         return true;
