@@ -18,6 +18,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
   unit api farm         unit and ABI tests; black box tests over HTTP; runs of the simulated farm
   postgres              the manager on PostgreSQL, and standby managers: a server of its own is restarted, crashed, cut off
   schema                a minute of schemathesis, which calls every operation with valid and broken input
+  clients               Socket.IO's own clients of both generations, in JavaScript and Python; curl
   fuzz                  the fuzz targets, a minute each
   plugin script         the examples, built against an installation and loaded; run.sh itself
   web                   pages in a real browser
@@ -31,7 +32,7 @@ Installs the Debian packages that are missing and runs every test, or the parts 
 END
 }
 
-all_parts=(shell format unit api farm postgres web schema plugin script fuzz asan tsan tidy)
+all_parts=(shell format unit api farm postgres web schema clients plugin script fuzz asan tsan tidy)
 parts=() install=1
 while (($#)); do
     case $1 in
@@ -42,7 +43,7 @@ while (($#)); do
         usage
         exit 0
         ;;
-    shell | format | tidy | unit | api | farm | postgres | web | schema | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
+    shell | format | tidy | unit | api | farm | postgres | web | schema | clients | plugin | script | fuzz | asan | tsan | coverage) parts+=("$1") ;;
     *)
         complain "$1 is not understood"
         usage >&2
@@ -326,6 +327,30 @@ run_schema()
     with_lock python_packages "$root/build-schemathesis" tests/schema/requirements.txt || return 1
     check "every reply is as the OpenAPI document says" tests/schema/run --build "$root/build-test" \
         --schemathesis "$root/build-schemathesis/bin/schemathesis"
+}
+
+# npm's packages of a list, into a folder; again only when the list has changed.
+node_packages()
+{
+    local folder=$1 list=$2
+    cmp -s "$list/package-lock.json" "$folder/package-lock.json" && [[ -d $folder/node_modules ]] && return 0
+    rm -rf "$folder"
+    mkdir -p "$folder" && cp "$list/package.json" "$folder/" && cp "$list/package-lock.json" "$folder/" &&
+        npm --prefix "$folder" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+# Socket.IO's own clients, of both generations: those for Python cannot live in one environment.
+run_clients()
+{
+    build_test || return 1
+    with_lock node_packages "$root/build-clients-npm" tests/clients || return 1
+    local revision
+    for revision in eio3 eio4; do
+        with_lock python_packages "$root/build-clients-$revision" "tests/clients/requirements-$revision.txt" || return 1
+    done
+    check "Socket.IO clients are served" tests/clients/run --build "$root/build-test" \
+        --eio3 "$root/build-clients-eio3/bin/python" --eio4 "$root/build-clients-eio4/bin/python" \
+        --node-modules "$root/build-clients-npm/node_modules"
 }
 
 # The targets have a build of their own, with clang.

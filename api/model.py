@@ -347,7 +347,7 @@ class Model:
             op.body = Type("binary")
 
     def _replies(self, op, node):
-        """op.replies: (status, None | "text" | "error" | Type)"""
+        """op.replies: (status, None | "text" | "error" | Type)."""
         op.replies = []
         for status, reply in node.items():
             if not isinstance(status, str):
@@ -363,6 +363,8 @@ class Model:
                 op.replies.append((int(status), type_))
             elif "text/plain" in content:
                 op.replies.append((int(status), "text"))
+            elif "text/event-stream" in content:
+                continue # written by its handler, bit by bit
             elif "is an `Error`" in reply["description"]:
                 op.replies.append((int(status), "error"))
             elif not content:

@@ -26,6 +26,7 @@
 struct fl_budget;
 struct fl_config;
 struct fl_credentials;
+struct fl_event_streams;
 struct fl_executor;
 struct fl_host;
 struct fl_http;
@@ -73,6 +74,7 @@ struct flamenco {
     struct fl_touches *touches;
     struct fl_listeners *listeners;
     struct fl_publisher *publisher;
+    struct fl_event_streams *event_streams;
     struct fl_executor *executor;
     struct fl_parked *parked;
     struct fl_credentials *credentials;

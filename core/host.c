@@ -286,6 +286,14 @@ static void host_fail(void *h, const char *reason)
     fl_manager_fail(host->f, reason);
 }
 
+static flamenco_buf *host_buf_make(flamenco_str text)
+{
+    flamenco_buf *buf = fl_shared_create((size_t)text.len);
+    if (buf != NULL && text.len > 0)
+        memcpy(fl_shared_data(buf), text.ptr, (size_t)text.len);
+    return buf;
+}
+
 static int64_t host_limit(void *h, const char *key)
 {
     const struct flamenco *f = ((fl_host *)h)->f;
@@ -328,5 +336,6 @@ void fl_host_init(fl_host *host, struct flamenco *f, const char *name, void *own
         .fail = host_fail,
         .buf_bytes = fl_shared_str,
         .limit = host_limit,
+        .buf_make = host_buf_make,
     };
 }

@@ -10,6 +10,7 @@
 
 #include "core/api/credentials.h"
 #include "core/api/dispatch.h"
+#include "core/api/event_stream.h"
 #include "core/api/events.h"
 #include "core/api/shaman_stream.h"
 #include "core/base/log.h"
@@ -75,14 +76,15 @@ int32_t fl_run_prepare(fl_run *run, flamenco_error *err)
     f->touches = fl_touches_create();
     f->listeners = fl_listeners_create();
     f->metrics = fl_metrics_create();
+    f->event_streams = f->listeners != NULL ? fl_event_streams_create(f) : NULL;
     f->credentials = fl_credentials_create();
     f->parked = fl_parked_create(f);
     f->reply_budget = fl_budget_create((uint64_t)run->yaml->limits.reply_memory_bytes);
     f->compile_budget = fl_budget_create((uint64_t)run->yaml->limits.compile_memory_bytes);
     f->core_host = calloc(1, sizeof(*f->core_host));
     if (f->wake_fd < 0 || run->arena == NULL || f->touches == NULL || f->listeners == NULL || f->metrics == NULL ||
-        f->credentials == NULL || f->parked == NULL || f->core_host == NULL || f->reply_budget == NULL ||
-        f->compile_budget == NULL)
+        f->event_streams == NULL || f->credentials == NULL || f->parked == NULL || f->core_host == NULL ||
+        f->reply_budget == NULL || f->compile_budget == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the manager");
     fl_host_init(f->core_host, f, "core", f, NULL);
     f->http_settings = &run->yaml->http;
@@ -467,6 +469,7 @@ void fl_run_destroy(fl_run *run)
     fl_budget_destroy(f->compile_budget);
     fl_credentials_destroy(f->credentials);
     fl_metrics_destroy(f->metrics);
+    fl_event_streams_destroy(f->event_streams);
     fl_listeners_destroy(f->listeners);
     fl_touches_destroy(f->touches);
     free(f->core_host);

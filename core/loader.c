@@ -308,9 +308,10 @@ static int32_t note_member(fl_instance *instance, const char *name)
     return FLAMENCO_OK;
 }
 
-/* Gives the instance to every member that it serves. */
+/* Gives the instance to every member that it serves. A broadcaster's own pages come with it: without them nobody hears it. */
 static int32_t set_members(fl_loader *loader, fl_instance *instance)
 {
+    int is_broadcaster = 0, has_routes = 0;
     for (size_t i = 0; i < loader->yaml->n_plugins; ++i) {
         const fl_plugin_entry *entry = &loader->yaml->plugins[i];
         if (!entry->enabled || (entry != instance->entry && entry->used != instance->entry))
@@ -321,8 +322,14 @@ static int32_t set_members(fl_loader *loader, fl_instance *instance)
             rc = note_member(instance, entry->member->name);
         if (rc != FLAMENCO_OK)
             return rc;
+        is_broadcaster |= strcmp(entry->member->name, "broadcaster") == 0;
+        has_routes |= strcmp(entry->member->name, "http_routes") == 0;
     }
-    return FLAMENCO_OK;
+    const void *routes = fl_instance_table(instance, FLAMENCO_HTTP_ROUTES);
+    if (!is_broadcaster || has_routes || routes == NULL)
+        return FLAMENCO_OK;
+    int32_t rc = set_member(loader->f, "http_routes", instance, routes);
+    return rc == FLAMENCO_OK ? note_member(instance, "http_routes") : rc;
 }
 
 static int32_t start_instance(fl_loader *loader, fl_instance *instance, flamenco_error *err)

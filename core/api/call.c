@@ -252,6 +252,9 @@ static void handler_done(fl_step *step, int32_t result, const flamenco_error *er
         send_call(call, 1);
     } else if (call->reply.status == 0 && call->op->finish) {
         submit(call, &finish_ops);
+    } else if (call->take != NULL && call->reply.status == 0) {
+        fl_metrics_request(call->f->metrics, 200, fl_monotonic_us() - call->begun_us);
+        call->take(call);
     } else {
         send_call(call, 1);
     }

@@ -36,6 +36,10 @@ struct fl_call {
      * earlier runs left in the store. */
     void (*give_up)(struct fl_call *call);
 
+    /* Set by a handler of class `work` that makes of the request something else than a reply: called when it has returned 0, it
+     * takes the request away, and with it the call. */
+    void (*take)(struct fl_call *call);
+
     /* call.c's own. */
     flamenco_uuid worker_uuid;
     flamenco_str secret, secret_hash;

@@ -24,7 +24,10 @@ typedef struct page {
     fl_reply reply;
     /* Fills the reply. */
     int32_t (*make)(struct page *page, fl_cx *cx, flamenco_error *err);
-    const flamenco_http_routes_ref *routes; /* for plugins */
+    /* For plugins. */
+    const flamenco_http_routes_ref *routes;
+    fl_plugin_outcome outcome;
+    flamenco_http_later later;
 } page;
 
 static void destroy_page(void *user)
@@ -38,9 +41,26 @@ static int32_t run_page(fl_cx *cx, fl_step *step, flamenco_error *err)
     return p->make(p, cx, err);
 }
 
+static void send_later(flamenco_http_later *later)
+{
+    page *p = (page *)(void *)((char *)later - offsetof(page, later));
+    fl_send(p->f, p->http, &p->reply, 0);
+}
+
 static void page_done(fl_step *step, int32_t result, const flamenco_error *err)
 {
     page *p = (page *)(void *)step;
+    flamenco_error why = FLAMENCO_ERROR_INIT;
+    if (p->outcome.later) {
+        fl_plugin_later_returned(&p->later);
+        return;
+    }
+    if (p->outcome.ws != NULL) {
+        if (fl_plugin_ws_begin(p->outcome.ws, p->http, &why) == FLAMENCO_OK)
+            return;
+        result = FLAMENCO_E_INTERNAL;
+        err = &why;
+    }
     if (result < 0)
         fl_reply_failure(&p->reply, result, err->text);
     fl_send(p->f, p->http, &p->reply, 1);
@@ -87,7 +107,8 @@ static int32_t make_job_file(page *p, fl_cx *cx, flamenco_error *err)
 
 static int32_t make_plugin_page(page *p, fl_cx *cx, flamenco_error *err)
 {
-    return fl_plugin_routes_serve(cx, p->routes, p->http, &p->reply, err);
+    p->later.send = send_later;
+    return fl_plugin_routes_serve(cx, p->routes, p->http, &p->reply, &p->later, &p->outcome, err);
 }
 
 static page *make_page(struct flamenco *f, fl_http_request *http)

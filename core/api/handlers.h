@@ -16,6 +16,9 @@ int32_t fl_get_farm_status(fl_call *call, const api_get_farm_status_in *in);
 int32_t fl_get_variables(fl_call *call, const api_get_variables_in *in);
 int32_t fl_get_shared_storage(fl_call *call, const api_get_shared_storage_in *in);
 
+/* event_stream.c */
+int32_t fl_stream_events(fl_call *call, const api_stream_events_in *in);
+
 /* plugins.c */
 int32_t fl_get_plugins(fl_call *call, const api_get_plugins_in *in);
 

@@ -96,8 +96,10 @@ typedef struct exchange {
     fl_cx *cx;
     fl_http_request *http;
     fl_reply *reply;
-    flamenco_str content_type;
-    int answered; /* the reply is filled */
+    int answered; /* the reply is filled, or the outcome */
+    int is_websocket;
+    flamenco_http_later *later;
+    fl_plugin_outcome *outcome;
 } exchange;
 
 static flamenco_str get_header(const void *r, const char *name)
@@ -163,11 +165,64 @@ static int32_t answer_file(void *r, uint32_t status, const char *content_type, i
     return fl_reply_file(x->reply, (int32_t)status, type.ptr, fd, offset, length);
 }
 
-int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http,
-                               fl_reply *reply, flamenco_error *err)
+static int32_t answer_websocket(void *r, const flamenco_ws_handler *handler, void *ctx)
 {
-    exchange x = { .cx = cx, .http = http, .reply = reply };
+    exchange *x = r;
+    if (x->answered || !x->is_websocket)
+        return FLAMENCO_E_CONFLICT;
+    x->outcome->ws = fl_plugin_ws_create(x->cx->f, handler, ctx);
+    if (x->outcome->ws == NULL)
+        return FLAMENCO_E_NOMEM;
+    x->answered = 1;
+    return FLAMENCO_OK;
+}
+
+static int32_t answer_later(void *r, flamenco_http_later **out)
+{
+    exchange *x = r;
+    if (x->answered)
+        return FLAMENCO_E_CONFLICT;
+    x->answered = 1;
+    x->outcome->later = 1;
+    x->later->reply = x->reply;
+    __atomic_store_n(&x->later->waits_for, 2, __ATOMIC_RELEASE);
+    *out = x->later;
+    return FLAMENCO_OK;
+}
+
+void fl_plugin_later_returned(flamenco_http_later *later)
+{
+    if (__atomic_sub_fetch(&later->waits_for, 1, __ATOMIC_ACQ_REL) == 0)
+        later->send(later);
+}
+
+static void later_bytes(flamenco_http_later *later, uint32_t status, const char *content_type, flamenco_str body)
+{
+    fl_reply *reply = later->reply;
+    reply->status = (int32_t)status;
+    reply->content_type = content_type;
+    if (content_type != NULL)
+        fl_buf_add_str(&reply->body, body);
+    fl_plugin_later_returned(later);
+}
+
+/* The same that fl_http_upgrade asks for. */
+static int is_handshake(fl_http_request *http)
+{
+    return fl_http_wants_upgrade(http) && fl_http_request_version(http) == 0x101 &&
+           fl_str_is(fl_http_request_method(http), "GET") &&
+           fl_str_is(fl_http_request_header_text(http, "sec-websocket-version"), "13") &&
+           fl_http_request_header_text(http, "sec-websocket-key").len == 24;
+}
+
+int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes, fl_http_request *http,
+                               fl_reply *reply, flamenco_http_later *later, fl_plugin_outcome *outcome,
+                               flamenco_error *err)
+{
+    exchange x = { .cx = cx, .http = http, .reply = reply, .later = later, .outcome = outcome };
+    x.is_websocket = is_handshake(http);
     flamenco_http_request request = { .struct_size = (uint32_t)sizeof(request),
+                                      .is_websocket = (uint32_t)x.is_websocket,
                                       .method = fl_http_request_method(http),
                                       .path = fl_http_request_path(http),
                                       .query = fl_http_request_query(http),
@@ -180,11 +235,19 @@ int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes
                                    .header = add_header,
                                    .bytes = answer_bytes,
                                    .shared = answer_shared,
-                                   .file = answer_file };
+                                   .file = answer_file,
+                                   .websocket = answer_websocket,
+                                   .ws_send = fl_plugin_ws_send,
+                                   .ws_close = fl_plugin_ws_close,
+                                   .later = answer_later,
+                                   .later_bytes = later_bytes };
     fl_reply_reset(reply);
     int32_t rc = flamenco_http_routes_handle(routes, &cx->pub, &request, &answer, err);
     if (rc != FLAMENCO_OK) {
         fl_error("http", "a plugin could not answer %.*s: %s", FL_STR_ARGS(request.path), err->text);
+        if (outcome->ws != NULL)
+            fl_plugin_ws_abandon(outcome->ws);
+        *outcome = (fl_plugin_outcome){ 0 };
         return fl_reply_error(reply, 500, "%s", err->text);
     }
     return x.answered ? FLAMENCO_OK : flamenco_fail(err, FLAMENCO_E_INTERNAL, "the plugin gave no answer");

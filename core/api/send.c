@@ -45,6 +45,12 @@ static flamenco_buf *take_body(fl_http_request *http, fl_reply *reply, int may_c
     return small;
 }
 
+size_t fl_send_cors(struct flamenco *f, fl_http_request *http, fl_http_header *headers)
+{
+    return fl_cors_headers(fl_http_request_header_text(http, "origin"), f->origins, f->n_origins,
+                           fl_str_is(fl_http_request_method(http), "OPTIONS"), headers);
+}
+
 void fl_send(struct flamenco *f, fl_http_request *http, fl_reply *reply, int may_compress)
 {
     fl_http_header headers[FL_REPLY_HEADERS_MAX + FL_CORS_MAX_HEADERS];
@@ -56,8 +62,7 @@ void fl_send(struct flamenco *f, fl_http_request *http, fl_reply *reply, int may
         fl_http_drop(http);
         return;
     }
-    out.n_headers = fl_cors_headers(fl_http_request_header_text(http, "origin"), f->origins, f->n_origins,
-                                    fl_str_is(fl_http_request_method(http), "OPTIONS"), headers);
+    out.n_headers = fl_send_cors(f, http, headers);
     for (uint32_t i = 0; i < reply->n_headers; ++i)
         headers[out.n_headers++] =
             (fl_http_header){ flamenco_text(reply->headers[i].name), fl_reply_header_value(reply, i) };

@@ -12,4 +12,7 @@
 /* Sends the reply and takes the request away from the caller; `reply` is emptied. may_compress: 0 on an event loop. [any] */
 void fl_send(struct flamenco *f, fl_http_request *http, fl_reply *reply, int may_compress);
 
+/* The CORS headers for a request. Returns their number, at most FL_CORS_MAX_HEADERS. [any] */
+size_t fl_send_cors(struct flamenco *f, fl_http_request *http, fl_http_header *headers);
+
 #endif

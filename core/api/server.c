@@ -14,6 +14,7 @@ const flamenco_server_interface fl_server = {
     .check_blender_exe_path = fl_check_blender_exe_path,
     .save_setup_assistant_config = fl_save_setup_assistant_config,
     .get_farm_status = fl_get_farm_status,
+    .stream_events = fl_stream_events,
     .get_plugins = fl_get_plugins,
     .get_variables = fl_get_variables,
     .get_shared_storage = fl_get_shared_storage,

@@ -12,7 +12,7 @@ const fl_member fl_members[] = {
       "Which task a worker gets." },
     { "job_compiler", "flamenco.job_compiler/1", FL_MEMBER_MANDATORY, "compiler-js",
       "Makes tasks of a submitted job." },
-    { "broadcaster", "flamenco.broadcaster/1", 0, NULL,
+    { "broadcaster", "flamenco.broadcaster/1", 0, "broadcaster-socketio",
       "Tells open web pages what happens." },
     { "event_forwarder", "flamenco.event_forwarder/1", FL_MEMBER_ANY, NULL,
       "Passes events on to other systems." },

@@ -112,7 +112,7 @@ static void on_stop(h2o_generator_t *generator, h2o_req_t *req)
     (void)req;
 }
 
-static void add_headers(fl_http_request *request)
+void fl_answer_add_headers(fl_http_request *request)
 {
     h2o_req_t *req = request->req;
     const fl_http_reply *reply = &request->reply;
@@ -167,7 +167,7 @@ static void write_answer(fl_msg *msg)
     if ((reply->flags & FL_HTTP_CLOSE) || request->conn->close_after ||
         (request->loop->phase >= FL_PHASE_DRAIN && !atomic_load(&request->loop->http->keeps)))
         req->http1_is_persistent = 0;
-    add_headers(request);
+    fl_answer_add_headers(request);
     request->generator.proceed = on_proceed;
     request->generator.stop = on_stop;
     h2o_start_response(req, &request->generator);
@@ -195,7 +195,7 @@ static int is_clean(flamenco_str text, int is_name)
 }
 
 /* Copies what the caller may free after the call. Returns 0, or NOMEM. */
-static int32_t copy_headers(fl_http_request *request, const fl_http_reply *reply)
+int32_t fl_answer_copy(fl_http_request *request, const fl_http_reply *reply)
 {
     fl_http_header *copies;
     fl_arena *arena;
@@ -241,7 +241,7 @@ static void end(fl_http_request *request, const fl_http_reply *reply)
     request->ended_us = fl_http_now_us();
     request->msg.run = write_answer;
     request->reply = *reply;
-    if (copy_headers(request, reply) != FLAMENCO_OK) {
+    if (fl_answer_copy(request, reply) != FLAMENCO_OK) {
         /* Better no answer than one that lacks what gives it its meaning. */
         fl_error("http", "%s: no memory for a reply", request->id);
         request->reply.status = 0;

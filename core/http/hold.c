@@ -56,6 +56,10 @@ static void report_gone(fl_http_request *request)
 {
     const fl_http_config *config = &request->loop->http->config;
     unlist(request);
+    if (request->feed != NULL) {
+        fl_feed_gone(request->feed);
+        return;
+    }
     /* Ended meanwhile by another thread: its message is on the way. */
     if (atomic_load(&request->ended) == 0 && config->on_gone != NULL)
         config->on_gone(config->ctx, request);

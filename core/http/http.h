@@ -24,6 +24,7 @@
 typedef struct fl_http fl_http;
 typedef struct fl_http_request fl_http_request;
 typedef struct fl_http_ws fl_http_ws;
+typedef struct fl_http_feed fl_http_feed;
 
 /* ---- Server ---------------------------------------------------------------------------------------------------- */
 
@@ -249,6 +250,32 @@ void fl_http_hold(fl_http_request *request);
  * not called. Until the report came, the request must neither be ended nor rechecked again. `report` must not block. */
 void fl_http_recheck(fl_http_request *request, void (*report)(void *ctx, fl_http_request *request, int alive),
                      void *ctx);
+
+/* ---- Replies without end ----------------------------------------------------------------------------------------- */
+
+typedef struct fl_http_feed_config {
+    int32_t status;
+    flamenco_str content_type;
+    const fl_http_header *headers; /* copied */
+    size_t n_headers;
+    flamenco_buf *idle; /* sent whenever nothing was sent for idle_us; one reference, taken over; NULL: nothing */
+    int64_t idle_us;
+    /* The reply is over: ended, or the client went away. Comes exactly once, last. [loop] */
+    void (*on_close)(void *ctx, fl_http_feed *feed);
+    void *ctx;
+} fl_http_feed_config;
+
+/* Answers the request with a body to which more is added until somebody ends it, and takes the request away from the
+ * caller. The head goes out with the first bytes. *out gets a reference that the caller gives back by fl_http_feed_unref.
+ * Bounds are those of WebSockets. NOMEM: the request is still the caller's. */
+int32_t fl_http_feed_begin(fl_http_request *request, const fl_http_feed_config *config, fl_http_feed **out,
+                           flamenco_error *err);
+
+/* Adds bytes; takes an own reference. Results as of fl_http_ws_send. */
+int32_t fl_http_feed_send(fl_http_feed *feed, flamenco_buf *data);
+/* Ends the reply behind what was added; a client that does not read has 5 s. */
+void fl_http_feed_end(fl_http_feed *feed);
+void fl_http_feed_unref(fl_http_feed *feed); /* accepts NULL */
 
 /* ---- WebSocket ------------------------------------------------------------------------------------------------- */
 

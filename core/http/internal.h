@@ -20,6 +20,8 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/http/http.h"
+#include "core/http/outq.h"
+#include "core/http/pace.h"
 
 _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2, "written against the internals of h2o 2.2");
 
@@ -130,6 +132,7 @@ struct fl_http_request {
     /* The answer. */
     fl_http_reply reply;
     struct fl_http_ws *ws; /* upgrade */
+    struct fl_http_feed *feed; /* a reply without end */
     h2o_generator_t generator;
     uint64_t sent;
     struct fl_http_request *next_file; /* queue of the file threads */
@@ -151,7 +154,13 @@ struct fl_loop {
     h2o_socket_t **listeners;
     int listening, paused, phase;
     int64_t retry_accept_us, log_accept_us, next_tick_us;
-    fl_link conns, pending, held, returned, dirty; /* dirty: WebSockets with messages to write */
+    fl_link conns, pending, held, returned;
+    fl_link dirty; /* WebSockets with messages to write */
+    fl_link feeds, busy_feeds; /* busy: with something to do */
+    fl_link paced, paced_feeds; /* those that let messages gather */
+    fl_pace pace;
+    struct fl_ws_joined *joined; /* of ws.c */
+    fl_link stalled; /* those that something else writes to just now */
     uint64_t next_serial;
 
     pthread_mutex_t lock;
@@ -284,8 +293,24 @@ int fl_stream_is_out(const fl_stream *stream); /* a body thread has it: nothing 
 
 /* ws.c [loop] */
 int fl_ws_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_ws_retry(fl_loop *loop);
+void fl_ws_forget_joined(fl_loop *loop);
+int64_t fl_ws_due_us(const fl_loop *loop); /* when the next pause is over; INT64_MAX: there is none */
 void fl_ws_close_all(fl_loop *loop, uint32_t code);
 void fl_ws_tick(struct fl_http_ws *ws, int64_t now_us);
 void fl_ws_forget_conn(struct fl_http_ws *ws);
+
+/* feed.c [loop] */
+int fl_feed_flush(fl_loop *loop); /* returns whether there was anything to write */
+void fl_feed_retry(fl_loop *loop);
+int64_t fl_feed_due_us(const fl_loop *loop);
+void fl_feed_end_all(fl_loop *loop);
+void fl_feed_tick(fl_loop *loop, int64_t now_us);
+void fl_feed_gone(struct fl_http_feed *feed); /* the other end was found closed */
+void fl_feed_disposed(struct fl_http_feed *feed); /* h2o let go of the request */
+
+/* answer.c [loop] */
+void fl_answer_add_headers(fl_http_request *request);
+int32_t fl_answer_copy(fl_http_request *request, const fl_http_reply *reply);
 
 #endif

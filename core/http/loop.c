@@ -63,7 +63,7 @@ static int empty_inbox(fl_loop *loop)
         loop->first = loop->last = NULL;
         pthread_mutex_unlock(&loop->lock);
         /* Writing to WebSockets may call back, and callbacks may post. */
-        if (msg == NULL && !fl_ws_flush(loop))
+        if (msg == NULL && !(fl_ws_flush(loop) | fl_feed_flush(loop)))
             return any;
         any = 1;
         while (msg != NULL) {
@@ -136,8 +136,10 @@ static void enter_phase(fl_loop *loop, int phase)
             fl_watchdog_close_idle(loop);
         }
     }
-    if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP)
+    if (loop->phase < FL_PHASE_STOP && phase >= FL_PHASE_STOP) {
         fl_ws_close_all(loop, 1001);
+        fl_feed_end_all(loop);
+    }
     if (phase >= FL_PHASE_CUT) {
         log_pending(loop);
         for (fl_link *link = loop->conns.next; link != &loop->conns; link = link->next)
@@ -160,6 +162,7 @@ static int after_run(fl_loop *loop)
         loop->next_tick_us = now + loop->http->tick_us;
         fl_watchdog_tick(loop, now);
         fl_hold_check(loop);
+        fl_feed_tick(loop, now);
         if (loop->phase >= FL_PHASE_DRAIN && !atomic_load(&loop->http->keeps))
             fl_watchdog_close_idle(loop);
     }
@@ -170,8 +173,21 @@ static int after_run(fl_loop *loop)
         fl_conn_resume(loop);
         busy = 1;
     }
+    fl_ws_retry(loop);
+    fl_feed_retry(loop);
     busy |= empty_inbox(loop);
+    /* What is left to write has to wait until h2o has looked at what has arrived. */
+    busy |= !fl_link_is_alone(&loop->dirty) || !fl_link_is_alone(&loop->busy_feeds);
+    fl_pace_end_turn(&loop->pace, fl_http_now_us());
     return fl_stream_visit_returned(loop) | busy;
+}
+
+/* When something is to be done even if nothing arrives. */
+static int64_t next_look_us(const fl_loop *loop)
+{
+    int64_t until_us = loop->next_tick_us, ws_us = fl_ws_due_us(loop), feed_us = fl_feed_due_us(loop);
+    until_us = ws_us < until_us ? ws_us : until_us;
+    return feed_us < until_us ? feed_us : until_us;
 }
 
 static int is_finished(fl_loop *loop)
@@ -201,6 +217,7 @@ static void report_ended(fl_http *http)
 static void dispose_context(fl_loop *loop)
 {
     close_listeners(loop);
+    fl_ws_forget_joined(loop);
     pthread_mutex_lock(&loop->lock);
     loop->ended = 1;
     pthread_mutex_unlock(&loop->lock);
@@ -247,7 +264,7 @@ void *fl_loop_main(void *arg)
     if (atomic_load(&http->phase) < FL_PHASE_DRAIN)
         begin_listening(loop);
     while (!is_finished(loop)) {
-        int64_t left_us = loop->next_tick_us - fl_http_now_us();
+        int64_t left_us = next_look_us(loop) - fl_http_now_us();
         int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);
         /* -1 is EINTR, which cannot come with all signals blocked, and does no harm. */
         h2o_evloop_run(loop->evloop, wait_ms);
@@ -275,6 +292,11 @@ int32_t fl_loop_init(fl_http *http, fl_loop *loop, uint32_t index)
     fl_link_init(&loop->held);
     fl_link_init(&loop->returned);
     fl_link_init(&loop->dirty);
+    fl_link_init(&loop->stalled);
+    fl_link_init(&loop->paced);
+    fl_link_init(&loop->paced_feeds);
+    fl_link_init(&loop->feeds);
+    fl_link_init(&loop->busy_feeds);
     return FLAMENCO_OK;
 }
 

@@ -25,6 +25,8 @@ void fl_request_finish(fl_http_request *request)
     fl_loop *loop = request->loop;
     fl_hold_release(request);
     fl_link_remove(&request->pending);
+    if (request->feed != NULL)
+        fl_feed_disposed(request->feed);
     if (request->user_destroy != NULL)
         request->user_destroy(request->user);
     fl_shared_unref(request->reply.body);

@@ -51,7 +51,7 @@ build_plugin()
 run_tests()
 {
     FLAMENCO_BUILD="$folder" FLAMENCO_TEST_SHAMAN="$work/plugin/build/shaman-flat.so" \
-        python3 -B -m pytest -q -p no:cacheprovider "$root"/tests/api/test_shaman_{files,checkout,streams,addon}.py
+        python3 -B -m pytest -q -p no:cacheprovider "$root"/tests/api/test_shaman_{files,checkout,streams,addon,jobs}.py
 }
 
 step "the manager is installed below a prefix" install_manager

@@ -36,8 +36,11 @@ typedef struct flamenco_http_request {
 } flamenco_http_request;
 
 typedef struct flamenco_ws flamenco_ws; /* one WebSocket, the host's */
+typedef struct flamenco_http_later flamenco_http_later; /* one request that is not answered yet, the host's */
 
-/* What a plugin does with a WebSocket. Calls for one connection come one at a time and in order. [worker] */
+/* What a plugin does with a WebSocket. Calls for one connection come one at a time and in order; on_close alone when the
+ * connection broke before it stood. A client that sends more than 1,000 texts or 1 MiB ahead of the plugin is dropped, and so
+ * is one that sends anything but texts. [worker] */
 typedef struct flamenco_ws_handler {
     uint32_t struct_size;
     uint32_t reserved;
@@ -59,12 +62,20 @@ typedef struct flamenco_http_reply {
     int32_t (*shared)(void *r, uint32_t status, const char *content_type, flamenco_buf *body);
     /* Answers with `length` bytes of a file from `offset`. The descriptor is taken over, also on failure. */
     int32_t (*file)(void *r, uint32_t status, const char *content_type, int32_t fd, uint64_t offset, uint64_t length);
-    /* Turns the connection into a WebSocket. CONFLICT: the request is no handshake. */
+    /* Turns the connection into a WebSocket, once handle() has returned with success; from then on ctx ends with on_close, also
+     * when handle() fails. `handler` is static. CONFLICT: the request is no handshake. */
     int32_t (*websocket)(void *r, const flamenco_ws_handler *handler, void *ctx);
-    /* For later: send a text on a WebSocket (takes a reference of its own), close it with a code. [any] FULL: the reader is
-     * too slow, and the connection is being closed. */
+    /* For later: send a text on a WebSocket (takes a reference of its own), close it with a code (behind what was sent; 0: at
+     * once, without a close frame). [any] Errors: FULL (the reader is too slow, and the connection is being closed), CANCELLED
+     * (it is closed), NOMEM. */
     int32_t (*ws_send)(flamenco_ws *ws, flamenco_buf *text);
     void (*ws_close)(flamenco_ws *ws, uint32_t code);
+    /* Lets handle() return without an answer, which later_bytes gives exactly once, on any thread, also before handle()
+     * returns; *out is gone then. Headers are added before. Must not be followed by a failure of handle(). What is unanswered
+     * when the manager stops is cut off; the event `manager-shutdown` comes before. */
+    int32_t (*later)(void *r, flamenco_http_later **out);
+    /* content_type is static; body is copied. [any] */
+    void (*later_bytes)(flamenco_http_later *later, uint32_t status, const char *content_type, flamenco_str body);
 } flamenco_http_reply;
 
 typedef struct flamenco_http_routes {

@@ -259,6 +259,8 @@ struct flamenco_host {
     /* The value of a number in manager.yaml's section `limits` ("image_memory"; bytes, µs), as it was at start; 0 when there
      * is no such key. */
     int64_t (*limit)(void *h, const char *key);
+    /* Makes shared bytes of a copy of `text`, with one reference. Returns NULL when memory is exhausted. */
+    flamenco_buf *(*buf_make)(flamenco_str text);
 };
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */

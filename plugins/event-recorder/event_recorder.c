@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * event_recorder.c - the service "flamenco.broadcaster/1" for tests: remembers events, and gives them to who asks at
+ * event_recorder.c - the services "flamenco.broadcaster/1" and "flamenco.event_forwarder/1" for tests: remembers events, and gives them to who asks at
  * /test/events (README.md). Never loaded unless the configuration names it.
  */
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 
 #include "event_list.h"
 #include "flamenco/broadcaster.h"
+#include "flamenco/event_forwarder.h"
 #include "flamenco/http_routes.h"
 
 #define WAIT_MAX_MS 60000u
@@ -205,6 +206,11 @@ static const flamenco_broadcaster broadcaster_table = {
     .publish = publish,
     .flush = flush,
 };
+static const flamenco_event_forwarder forwarder_table = {
+    .struct_size = (uint32_t)sizeof(flamenco_event_forwarder),
+    .publish = publish,
+    .flush = flush,
+};
 static const flamenco_http_routes routes_table = {
     .struct_size = (uint32_t)sizeof(flamenco_http_routes),
     .routes = routes,
@@ -215,7 +221,9 @@ static const flamenco_provide broadcaster_provide = { (uint32_t)sizeof(flamenco_
                                                       &broadcaster_table };
 static const flamenco_provide routes_provide = { (uint32_t)sizeof(flamenco_provide), 0, FLAMENCO_HTTP_ROUTES,
                                                  &routes_table };
-static const flamenco_provide *const provides[] = { &broadcaster_provide, &routes_provide, NULL };
+static const flamenco_provide forwarder_provide = { (uint32_t)sizeof(flamenco_provide), 0, FLAMENCO_EVENT_FORWARDER,
+                                                    &forwarder_table };
+static const flamenco_provide *const provides[] = { &broadcaster_provide, &forwarder_provide, &routes_provide, NULL };
 
 static const flamenco_setting events_setting = {
     .struct_size = (uint32_t)sizeof(flamenco_setting),

@@ -167,13 +167,14 @@ int fl_sh_make_key_dir(int dir_fd, const char *key_dir, uint32_t *made_out)
     uint32_t made = 0;
     /* Somebody else's clean-up may take either away again, as long as they are empty. */
     for (int tries = 0; tries < MAKE_TRIES; ++tries) {
-        if (mkdirat(dir_fd, outer, 0777) == 0)
-            made |= 2;
-        else if (errno != EEXIST)
-            return -1;
         int outer_fd = openat(dir_fd, outer, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (outer_fd < 0 && errno == ENOENT)
+        if (outer_fd < 0 && errno == ENOENT) {
+            if (mkdirat(dir_fd, outer, 0777) == 0)
+                made |= 2;
+            else if (errno != EEXIST)
+                return -1;
             continue;
+        }
         if (outer_fd < 0)
             return -1;
         int fd = -1;

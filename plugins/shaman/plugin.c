@@ -81,6 +81,7 @@ static int32_t start(void *self, flamenco_error *err)
     s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (s->sha256 == NULL)
         return flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "OpenSSL has no SHA-256");
+    s->has_proc = access("/proc/self/fd", X_OK) == 0;
     /* A storage that is not there yet is tried again by each call. */
     rc = fl_sh_make_places(s, &why);
     if (rc == FLAMENCO_OK)

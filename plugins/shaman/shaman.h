@@ -6,7 +6,7 @@
  *   parts.c     several threads
  *   places.c    opening directories of the storage without following links
  *   blobs.c     is a file stored, is it needed
- *   uploads.c   receiving a file
+ *   uploads.c   receiving a file; nameless.c: small ones, for less
  *   checkout.c  directories of links
  *   erase.c     removing trees
  *   collect.c   garbage collection; collector.c: its thread
@@ -31,6 +31,7 @@ typedef struct shaman {
     uint64_t root_device; /* of root when it was seen last; 0 = never. Under `lock` */
     int64_t period_us, max_age_us; /* as they were at start: a change counts after a restart (contract 1) */
     EVP_MD *sha256;
+    int has_proc; /* a file without a name gets one by /proc/self/fd */
     /* Read-held while files are found and marked as needed, write-held while garbage is removed: nothing is removed between
      * the two. Not across processes: there, flock() on the directory of blobs does the same as well as it can. */
     pthread_rwlock_t hold;
@@ -155,6 +156,13 @@ int32_t fl_sh_upload_write(void *self, flamenco_shaman_upload *upload, const voi
                            flamenco_error *err);
 int32_t fl_sh_upload_end(void *self, flamenco_shaman_upload *upload, flamenco_error *err);
 void fl_sh_upload_abort(void *self, flamenco_shaman_upload *upload);
+
+/* ---- nameless.c ---- */
+
+/* Makes a file without a name beside the blobs. Returns -1 where that is not possible, or not known to be safe. */
+int fl_sh_nameless_make(shaman *s, int stored_fd);
+/* Writes the file out and makes it the blob of this name, durably. The descriptor stays the caller's. */
+int32_t fl_sh_nameless_place(int fd, int stored_fd, const fl_sh_key *key, const char *key_dir, flamenco_error *err);
 
 /* ---- checkout.c, erase.c ---- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * uploads.c - receives a file: hashed while it is written to a temporary file in the storage, then synced, renamed, and the
- * directory synced. Nothing is at its final place that is not whole and durable. Each upload syncs on its caller's thread;
+ * directory synced. Nothing is at its final place that is not whole and durable. Small files go by nameless.c instead. Each upload syncs on its caller's thread;
  * those of parallel uploads meet in one commit of the file system's journal.
  */
 #include "shaman.h"
@@ -20,6 +20,8 @@
 #define WRITE_BACK_BYTES (UINT64_C(8) << 20)
 /* Larger files are not begun when there is no room for them. */
 #define CHECK_ROOM_BYTES (INT64_C(1) << 20)
+/* Smaller ones have no temporary name. */
+#define NAMELESS_BYTES (INT64_C(1) << 20)
 
 struct flamenco_shaman_upload {
     shaman *s;
@@ -30,6 +32,7 @@ struct flamenco_shaman_upload {
     uint64_t received, written_back;
     EVP_MD_CTX *md;
     int fd;
+    int is_nameless;
     uint32_t stored_by_other; /* atomic */
     char dir[FL_SH_DIR_MAX];
     char name[FL_SH_NAME_MAX]; /* "11-081921342.tmp" */
@@ -163,11 +166,16 @@ static int32_t open_file(flamenco_shaman_upload *u, flamenco_error *err)
     if (rc != FLAMENCO_OK)
         return rc;
     int found = fl_sh_blob_look(s, stored_fd, &u->key, 0);
-    close(stored_fd);
     if (found < 0)
-        return fl_sh_fail_errno(err, "cannot look for file", u->key.sha);
-    if (found)
-        return flamenco_fail(err, FLAMENCO_E_EXISTS, "the file is stored already");
+        rc = fl_sh_fail_errno(err, "cannot look for file", u->key.sha);
+    else if (found)
+        rc = flamenco_fail(err, FLAMENCO_E_EXISTS, "the file is stored already");
+    else if (u->key.size < NAMELESS_BYTES)
+        u->fd = fl_sh_nameless_make(s, stored_fd);
+    close(stored_fd);
+    u->is_nameless = u->fd >= 0;
+    if (rc != FLAMENCO_OK || u->is_nameless)
+        return rc;
     rc = fl_sh_open_place(s, FL_SH_UPLOADING, &uploading_fd, err);
     if (rc != FLAMENCO_OK)
         return rc;
@@ -360,6 +368,8 @@ static void drop_file(flamenco_shaman_upload *u)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     int uploading_fd = -1;
+    if (u->is_nameless)
+        return;
     if (fl_sh_open_place(u->s, FL_SH_UPLOADING, &uploading_fd, &err) != FLAMENCO_OK)
         return;
     int dir_fd = fl_sh_open_below(uploading_fd, u->dir, O_PATH | O_DIRECTORY);
@@ -369,6 +379,17 @@ static void drop_file(flamenco_shaman_upload *u)
         fl_sh_drop_key_dir(u->s, uploading_fd, u->dir, 0);
     }
     close(uploading_fd);
+}
+
+static int32_t store_nameless(flamenco_shaman_upload *u, flamenco_error *err)
+{
+    int stored_fd = -1;
+    int32_t rc = fl_sh_open_place(u->s, FL_SH_STORED, &stored_fd, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    rc = fl_sh_nameless_place(u->fd, stored_fd, &u->key, u->dir, err);
+    close(stored_fd);
+    return rc;
 }
 
 static int32_t store(flamenco_shaman_upload *u, flamenco_error *err)
@@ -396,7 +417,7 @@ int32_t fl_sh_upload_end(void *self, flamenco_shaman_upload *u, flamenco_error *
     (void)self;
     int32_t rc = check_content(u, err);
     if (rc == FLAMENCO_OK)
-        rc = store(u, err);
+        rc = u->is_nameless ? store_nameless(u, err) : store(u, err);
     if (u->can_exist) {
         if (rc != FLAMENCO_OK)
             drop_file(u);

@@ -12,6 +12,7 @@ import sys
 COMMON = {"libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2"}
 SANITIZERS = re.compile(r"lib(asan|ubsan|tsan|lsan)\.so")
 OWN = {
+    "broadcaster-socketio": {"libjansson.so.4"},
     "clock-manual": {"libjansson.so.4"},
     "event-recorder": {"libjansson.so.4"},
     "last-rendered": {"libjpeg.so.62", "libjpeg.so.8", "libpng16.so.16"},

@@ -118,7 +118,7 @@ def test_shipped_file_is_good(make_manager):
     (PLUGINS + "  http_routes: [{file: event-recorder}, {file: event-recorder}]\n", "http_routes", ["event-recorder"]),
     (PLUGINS + "  http_routes: [{name: persist, file: event-recorder}]\n", "http_routes", ["persist"]),
     (PLUGINS + "  broadcaster: {use: clock}\n", "broadcaster", ["flamenco.broadcaster/1"]),
-    (PLUGINS + "  broadcaster: {}\n", "broadcaster", ["file"]),
+    (PLUGINS + "  event_forwarder: {}\n", "event_forwarder", ["file"]),
     (PLUGINS + "  broadcaster: {file: event-recorder, use: clock}\n", "broadcaster", ["use"]),
 ])
 def test_refused(make_manager, text, mark, words):

@@ -17,6 +17,7 @@ NEVER = {
     **{(op, "422"): "no change of status is refused, no value is too odd (api-behaviour 7)"
        for op in ("setJobStatus", "setJobPriority", "setJobTag", "setTaskStatus")},
     ("shamanFileStore", "425"): "never sent (decisions)",
+    ("streamEvents", "200"): "does not end; test_event_stream.py has it",
     ("shamanCheckout", "409"): "needs ten names that are taken, nine of them random",
 }
 

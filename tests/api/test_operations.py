@@ -33,4 +33,6 @@ def test_operation_works(farm, world, op):
     if op.id in ("signOff", "setJobStatus", "setTaskStatus", "taskUpdate", "workerStateChanged", "deleteWorker",
                  "requestWorkerStatusChange", "saveSetupAssistantConfig"):
         pytest.skip("would spoil the world of this module; its own tests call it")
+    if op.id == "streamEvents":
+        pytest.skip("its reply does not end")
     assert valid_call(op, farm, world).status_code not in (500, 501, 503)

@@ -25,7 +25,7 @@ def test_loaded_plugins_are_listed(farm):
     assert persist["enabled"] is True and persist["health"] == {"ok": True, "message": ""}
     recorder = found["broadcaster"]
     assert recorder["members"] == ["broadcaster", "http_routes"]
-    assert recorder["interface"] == ["flamenco.broadcaster/1", "flamenco.http_routes/1"]
+    assert recorder["interface"] == ["flamenco.broadcaster/1", "flamenco.event_forwarder/1", "flamenco.http_routes/1"]
     assert {"task_scheduler", "job_compiler", "clock", "state_machine", "log_storage", "local_storage", "job_deleter",
             "sleep_scheduler"} <= set(found)
 

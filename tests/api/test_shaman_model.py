@@ -4,6 +4,7 @@ ever lost, no byte differs, and what was answered stays true. FLAMENCO_SHAMAN_RO
 import os
 import random
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -169,6 +170,64 @@ def test_random_sequences_agree_with_the_model(make_farm, number):
             model.check()
         except AssertionError as problem:
             raise AssertionError(f"seed {seed}, step {n}, {step.__name__}: {problem}") from problem
+
+
+def fill_with_old_blobs(shaman, count):
+    """Written as another manager would have; every second one is in a checkout. Gives both halves."""
+    datas = [f"old {i}".encode() for i in range(count)]
+    then = time.time() - OLD
+    for data in datas:
+        shaman.blob(data).parent.mkdir(parents=True)
+        shaman.blob(data).write_bytes(data)
+    used, unused = datas[::2], datas[1::2]
+    shaman.checkout("used", *[spec(f"d{i % 7}/{i}", data) for i, data in enumerate(used)])
+    for data in datas:
+        os.utime(shaman.blob(data), (then, then))
+    return used, unused
+
+
+def assert_all_there(shaman, used):
+    for i, data in enumerate(used):
+        assert (shaman.jobs / "used" / f"d{i % 7}" / str(i)).read_bytes() == data
+
+
+def test_collection_that_is_killed_leaves_a_consistent_store(make_farm):
+    """kill -9 at any moment; the next run does the rest."""
+    shaman = start(make_farm)
+    used, unused = fill_with_old_blobs(shaman, 1000)
+    manager, killed = shaman.farm.manager, 0
+    for _ in range(12):
+        with subprocess.Popen(manager.command("-shaman-gc-delete"), cwd=manager.dir, env=manager.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+            for line in run.stdout: # the first file that goes
+                if "deleted file-store" in line:
+                    run.kill()
+                    break
+        killed += run.returncode < 0
+        assert_all_there(shaman, used)
+        assert {shaman.blob(data).read_bytes() for data in unused if shaman.blob(data).exists()} <= set(unused)
+    assert killed > 0
+    assert manager.run("-shaman-gc-delete").returncode == 0
+    assert_all_there(shaman, used)
+    left = [p for p in (shaman.shared / "file-store" / "stored").rglob("*") if p.is_file()]
+    assert len(left) == len(used)
+    # Nobody's checkout or upload is in the way of a store that a collection left.
+    shaman.store(*unused[:20]).checkout("again", *[spec(str(i), data) for i, data in enumerate(unused[:20])])
+
+
+def test_manager_that_stops_ends_its_collection_early(make_farm):
+    shaman = start(make_farm, manual_clock=True)
+    used, unused = fill_with_old_blobs(shaman, 600)
+    manager = shaman.farm.manager
+    shaman.farm.advance("31s")
+    manager.stop() # in the middle of the run, or before or behind it
+    assert_all_there(shaman, used)
+    manager.start()
+    position = manager.log_position()
+    shaman.farm.advance("31s")
+    manager.wait_log("garbage:", position)
+    assert_all_there(shaman, used)
+    assert not any(shaman.blob(data).exists() for data in unused)
 
 
 def test_collection_beside_uploads_and_checkouts(make_farm):

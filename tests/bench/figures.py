@@ -12,10 +12,11 @@ import threading
 import time
 
 from fill import fill
+from live import page_memory, pages, visitors
 from manager import Manager, running
+from shaman import file_lists, small_files, upload_memory, uploads
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "postgres"))
 from cluster import ROLE, Cluster, find_programs # noqa: E402
-from shaman import file_lists, small_files, upload_memory, uploads
 
 
 def closed_loop(bench):
@@ -299,7 +300,7 @@ def stores(bench):
 
 FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists, long_lists,
                                    cpu_per_request, stores, start, restart, memory, uploads, upload_memory,
-                                   small_files, file_lists)}
+                                   small_files, file_lists, pages, page_memory, visitors)}
 
 
 def raise_descriptor_limit():

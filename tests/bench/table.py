@@ -118,6 +118,20 @@ TABLE = (
     less("lists.checkout", "checkout of 10,000 files", "ms", 200, "570"),
     info("lists.checkout.calls", "… system calls per file", ""),
     info("rss.helper", "RSS of the idle job compiler's helper, in addition", "MiB"),
+    info("pages.delivered", "500 web pages that are told of all jobs, beside the 50 workers: events delivered/s", "1/s"),
+    info("pages.quiet_p50", "… from a request to its event on a page, idle farm, p50", "ms"),
+    info("pages.p50", "… the same beside the 50 workers, p50", "ms"),
+    less("pages.p99", "… p99", "ms", 20, "85 at 5 tasks/s"),
+    less("pages.cpu", "… server CPU per event delivered", "µs", 5, "20 to 30"),
+    less("pages.memory", "… memory per page", "KiB", 64, "24"),
+    info("pages.busy_memory", "… the same under load", "KiB"),
+    more("pages.rate", "… tasks/s against none (the pages are on this machine, too)", "ratio", 0.90, "0.25"),
+    info("pages.task_cpu", "… server CPU per task against none", "ratio"),
+    more("visitors.rate", "20 pages that stay 0.1 s each, for 60 s: tasks/s against none", "ratio", 0.90, "deadlock"),
+    info("visitors.task_cpu", "… server CPU per task against none", "ratio"),
+    info("visitors.visits", "… visits/s", "1/s"),
+    info("visitors.memory", "… memory that the manager kept", "MiB"),
+    less("visitors.idle", "2,000 web pages that do nothing: memory per page", "KiB", 64),
 )
 ROWS = {row.key: row for row in TABLE}
 

@@ -422,3 +422,29 @@ const char *fl_http_reason(int32_t status)
     (void)status;
     return "";
 }
+
+int32_t fl_http_feed_begin(fl_http_request *request, const fl_http_feed_config *config, fl_http_feed **out,
+                           flamenco_error *err)
+{
+    (void)request;
+    (void)config;
+    (void)out;
+    return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "there is no network here");
+}
+
+int32_t fl_http_feed_send(fl_http_feed *feed, flamenco_buf *data)
+{
+    (void)feed;
+    (void)data;
+    return FLAMENCO_E_CANCELLED;
+}
+
+void fl_http_feed_end(fl_http_feed *feed)
+{
+    (void)feed;
+}
+
+void fl_http_feed_unref(fl_http_feed *feed)
+{
+    (void)feed;
+}

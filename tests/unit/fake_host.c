@@ -385,6 +385,14 @@ static flamenco_str config_place(const void *c, const char *key)
     return flamenco_text("manager.yaml:1");
 }
 
+static flamenco_buf *make_buf(flamenco_str text)
+{
+    flamenco_buf *buf = fl_shared_create((size_t)text.len);
+    if (buf != NULL && text.len > 0)
+        memcpy(fl_shared_data(buf), text.ptr, (size_t)text.len);
+    return buf;
+}
+
 /* ---- For the test ---------------------------------------------------------------------------------------------- */
 
 void fake_host_init(fake_host *fake)
@@ -410,6 +418,7 @@ void fake_host_init(fake_host *fake)
         .metric = metric,
         .buf_ref = fl_shared_ref,
         .buf_unref = fl_shared_unref,
+        .buf_make = make_buf,
         .now_us = now_us,
         .monotonic_us = monotonic_us,
         .uuid_format = uuid_format,

@@ -41,6 +41,7 @@ static const char help[] =
     "  --frame-time T        length of a frame                            [0.5s]\n"
     "  --fail-rate P         share of tasks that fail, 0 to 1             [0]\n"
     "  --images              also send a rendered image for each frame\n"
+    "  --read-files          read the blend file and all files in its folder before rendering\n"
     "  --timeout T           give up after T                              [10m]\n"
     "\n";
 
@@ -94,6 +95,7 @@ enum {
     OPT_FRAME_TIME,
     OPT_FAIL_RATE,
     OPT_IMAGES,
+    OPT_READ_FILES,
     OPT_TIMEOUT,
     OPT_TASKS,
     OPT_DURATION,
@@ -134,6 +136,7 @@ static const struct option long_options[] = {
     { "frame-time", required_argument, NULL, OPT_FRAME_TIME },
     { "fail-rate", required_argument, NULL, OPT_FAIL_RATE },
     { "images", no_argument, NULL, OPT_IMAGES },
+    { "read-files", no_argument, NULL, OPT_READ_FILES },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "tasks", required_argument, NULL, OPT_TASKS },
     { "duration", required_argument, NULL, OPT_DURATION },
@@ -257,6 +260,8 @@ static bool parse_of_mode(fl_options *o, int opt, const char *arg)
         return parse_number(arg, 0, 1, &o->fail_rate);
     case OPT_IMAGES:
         return o->images = true;
+    case OPT_READ_FILES:
+        return o->read_files = true;
     case OPT_TIMEOUT:
         return parse_time(arg, &o->timeout_us);
     case OPT_TASKS:

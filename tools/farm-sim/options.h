@@ -46,7 +46,7 @@ typedef struct fl_options {
     double time_scale, fail_rate, vanish_rate, cut_rate, disturb_rate;
     uint64_t seed;
     int server_pid; /* 0 = none */
-    bool json, quit_workers, verbose, can_restart, images;
+    bool json, quit_workers, verbose, can_restart, images, read_files;
 } fl_options;
 
 /* Returns -1 when the program should go on, else the exit code (help was shown, or the usage is wrong). */

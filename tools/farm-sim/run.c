@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files.h"
 #include "image.h"
 #include "worker.h"
 
@@ -302,6 +303,20 @@ static void next_frame(fl_worker *w)
     take_time(w, seconds_per_frame(w), on_frame_rendered);
 }
 
+/* Returns false when the task has failed. */
+static bool read_files(fl_worker *w, const char *blendfile)
+{
+    fl_files files;
+    char problem[160];
+    if (fl_files_read(blendfile, &files, problem, sizeof problem) < 0) {
+        fail_task(w, problem);
+        return false;
+    }
+    fl_text_add(&w->run.log, "pid=%u > Read %" PRIu64 " files, %" PRIu64 " bytes, sum %016" PRIx64 "\n", w->run.pid,
+                files.count, files.bytes, files.sum);
+    return true;
+}
+
 static void start_render(fl_worker *w)
 {
     fl_run *run = &w->run;
@@ -320,6 +335,8 @@ static void start_render(fl_worker *w)
     run->frame = 1;
     run->frames_left = range ? count_frames(range, &run->frame) : 0;
     fl_text_add(&run->log, "pid=%u > Blender 4.2.1 (simulated), file %s\n", run->pid, json_string_value(blendfile));
+    if (w->farm->opt->read_files && !read_files(w, json_string_value(blendfile)))
+        return;
     if (run->frames_left > 0)
         next_frame(w);
     else

@@ -93,11 +93,13 @@ def merge(base, extra):
 
 class Manager:
     """A manager in a directory of its own. `yaml` is laid over the generated manager.yaml, `reference` over the generated
-    flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; scripts are job types, {file: text}.
+    flamenco-manager.yaml. manual_clock and recorder switch the test plugins in; live: web pages are told by Socket.IO, and the
+    recorder listens beside it; scripts are job types, {file: text}.
     config=None starts the program without --config, so that it finds its manager.yaml itself. store: where it keeps its data,
     when another manager's is wanted."""
 
-    def __init__(self, directory, *, yaml=None, reference=None, recorder=True, manual_clock=False, scripts=None, env=None,
+    def __init__(self, directory, *, yaml=None, reference=None, recorder=True, manual_clock=False, live=False, scripts=None,
+                 env=None,
                  config="manager.yaml", args=(), store=None):
         self.dir = Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ class Manager:
         self.storage = self.dir / "storage"
         self.shared = self.dir / "shared"
         self.store = store or make_store(self)
-        self.manager_yaml = merge(self._default_yaml(recorder, manual_clock), yaml)
+        self.manager_yaml = merge(self._default_yaml(recorder, manual_clock, live), yaml)
         self.reference = merge(self._default_reference(), reference)
         self.write_config()
         for name, text in (scripts or {}).items():
@@ -117,7 +119,7 @@ class Manager:
 
     # ---- Files --------------------------------------------------------------------------------------------------------
 
-    def _default_yaml(self, recorder, manual_clock):
+    def _default_yaml(self, recorder, manual_clock, live):
         plugins = {
             "persist": self.store.yaml(),
             "task_scheduler": {"file": "scheduler-priority"},
@@ -130,7 +132,12 @@ class Manager:
             "sleep_scheduler": {"file": "sleep-scheduler"},
         }
         routes = []
-        if recorder:
+        if live:
+            plugins["broadcaster"] = {"file": "broadcaster-socketio"}
+            plugins["farm_status"] = {"file": "farm-status"}
+            plugins["event_forwarder"] = [{"name": "recorder", "file": "event-recorder"}]
+            routes.append({"use": "recorder"})
+        elif recorder:
             plugins["broadcaster"] = {"file": "event-recorder"}
             routes.append({"use": "broadcaster"})
         if manual_clock:

@@ -200,7 +200,7 @@ static void manager_yaml_bad_plugins_are_errors(void **state)
         { MANDATORY "  persistance: {}\n", "m.yaml:10: unknown member \"plugins.persistance\"; known are persist, " },
         { MANDATORY "  shaman: [{file: shaman}]\n", "plugins.shaman: there is only one, so no list" },
         { MANDATORY "  shaman: shaman\n", "m.yaml:10: plugins.shaman: a map is wanted, not a text" },
-        { MANDATORY "  broadcaster: {}\n", "m.yaml:10: plugins.broadcaster: `file` is missing" },
+        { MANDATORY "  event_forwarder: {}\n", "m.yaml:10: plugins.event_forwarder: `file` is missing" },
         { MANDATORY "  shaman: {file: ./shaman.so}\n", "a bare name (NAME.so in the plugin_path) or an absolute path" },
         { MANDATORY "  shaman: {file: ../x}\n", "plugins.shaman.file: a bare name" },
         { MANDATORY "  shaman: {file: [x]}\n", "plugins.shaman.file: a text is wanted" },

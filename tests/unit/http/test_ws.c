@@ -310,6 +310,67 @@ static void an_oversized_message_is_closed_with_1009(void **state)
     assert_memory_equal(h.ws_events, "otc", 3);
 }
 
+/* Bursts that are written together, and joined for those who get the same; each gets its own, too. */
+static void many_who_are_told_the_same_get_all_of_it_in_order(void **state)
+{
+    static client many[20];
+    fl_http_ws *ws[20];
+    char text[64], got[64];
+    (void)state;
+    start();
+    for (int i = 0; i < 20; ++i)
+        open_ws(&many[i], &ws[i]);
+    for (int n = 0; n < 300; ++n) {
+        snprintf(text, sizeof(text), "message %d, which is for everybody", n);
+        flamenco_buf *same = shared_text(text, 1);
+        for (int i = 0; i < 20; ++i) {
+            assert_int_equal(fl_http_ws_send(ws[i], FL_HTTP_WS_TEXT, same), FLAMENCO_OK);
+            if (n % 50 != 7)
+                continue;
+            snprintf(text, sizeof(text), "for %d alone", i);
+            flamenco_buf *own = shared_text(text, 1);
+            assert_int_equal(fl_http_ws_send(ws[i], FL_HTTP_WS_BINARY, own), FLAMENCO_OK);
+            fl_shared_unref(own);
+        }
+        fl_shared_unref(same);
+    }
+    for (int i = 0; i < 20; ++i) {
+        for (int n = 0; n < 300; ++n) {
+            snprintf(text, sizeof(text), "message %d, which is for everybody", n);
+            assert_int_equal(read_frame(&many[i], got, sizeof(got)), 1);
+            assert_string_equal(got, text);
+            if (n % 50 != 7)
+                continue;
+            snprintf(text, sizeof(text), "for %d alone", i);
+            assert_int_equal(read_frame(&many[i], got, sizeof(got)), 2);
+            assert_string_equal(got, text);
+        }
+        client_close(&many[i]);
+        fl_http_ws_unref(ws[i]);
+    }
+}
+
+static void what_waits_is_sent_before_the_close_frame(void **state)
+{
+    char text[32], got[32];
+    (void)state;
+    start();
+    for (int i = 0; i < 50; ++i) {
+        snprintf(text, sizeof(text), "last words %d", i);
+        flamenco_buf *data = shared_text(text, 1);
+        assert_int_equal(fl_http_ws_send(h.ws, FL_HTTP_WS_TEXT, data), FLAMENCO_OK);
+        fl_shared_unref(data);
+    }
+    fl_http_ws_close(h.ws, 1000);
+    for (int i = 0; i < 50; ++i) {
+        snprintf(text, sizeof(text), "last words %d", i);
+        assert_int_equal(read_frame(&c, got, sizeof(got)), 1);
+        assert_string_equal(got, text);
+    }
+    assert_int_equal(read_frame(&c, got, sizeof(got)), 8);
+    assert_memory_equal(got, "\x03\xe8", 2);
+}
+
 static void a_client_that_never_reads_is_dropped_at_the_bound(void **state)
 {
     flamenco_buf *data = shared_text("0123456789abcdef", 4096);
@@ -326,6 +387,27 @@ static void a_client_that_never_reads_is_dropped_at_the_bound(void **state)
     fl_shared_unref(data);
     assert_true(harness_wait_stat(&h, STAT(connections), 0));
     assert_int_equal(harness_stat(&h, STAT(cut)), 1);
+}
+
+/* Its close frame comes while something is written to it: h2o reads on only when that is done. */
+static void a_client_that_leaves_while_it_is_dropped_is_gone(void **state)
+{
+    (void)state;
+    start();
+    for (int i = 0; i < 300; ++i) {
+        client one;
+        open_ws(&one, NULL);
+        assert_int_equal(send_text(&one, "echo this"), 0);
+        if (i % 2 == 0)
+            assert_int_equal(send_text(&one, "and that"), 0);
+        assert_int_equal(send_frame(&one, 0x81, "drop me", 7), 0);
+        assert_int_equal(send_frame(&one, 0x88, "\x03\xe8", 2), 0);
+        while (need(&one, one.len + 1) == 0)
+            ;
+        client_close(&one);
+    }
+    assert_true(harness_wait_stat(&h, STAT(connections), 1));
+    assert_true(harness_wait_stat(&h, STAT(websockets), 1));
 }
 
 static void a_silent_client_is_dropped_even_if_it_pings(void **state)
@@ -422,7 +504,10 @@ int main(void)
         T(the_server_closes_with_its_code),
         T(the_server_drops_without_a_close_frame),
         T(an_oversized_message_is_closed_with_1009),
+        T(many_who_are_told_the_same_get_all_of_it_in_order),
+        T(what_waits_is_sent_before_the_close_frame),
         T(a_client_that_never_reads_is_dropped_at_the_bound),
+        T(a_client_that_leaves_while_it_is_dropped_is_gone),
         T(a_silent_client_is_dropped_even_if_it_pings),
         T(a_broken_handshake_stays_a_request),
         cmocka_unit_test_setup(stopping_closes_with_1001, setup),

@@ -193,6 +193,93 @@ static void abandoned_uploads_go_after_a_day(void **state)
     assert_true(exists(f, fresh));
 }
 
+#define MANY 200
+
+static void make_many_old_files(const fixture *f)
+{
+    for (int i = 0; i < MANY; ++i) {
+        char path[64];
+        snprintf(path, sizeof(path), "file-store/stored/zz/%d", i);
+        write_file(f, path, "x");
+        age(f, path, OLD);
+    }
+}
+
+static int count_many(const fixture *f)
+{
+    int n = 0;
+    for (int i = 0; i < MANY; ++i) {
+        char path[64];
+        snprintf(path, sizeof(path), "file-store/stored/zz/%d", i);
+        n += exists(f, path);
+    }
+    return n;
+}
+
+/* Ends the run in one way or another when the first file is gone. */
+typedef struct breaker {
+    fixture *f;
+    int cancels, is_late, fails;
+    int visits;
+    int32_t second; /* what another run says meanwhile */
+} breaker;
+
+static int32_t break_off(void *ctx, const flamenco_shaman_garbage *row)
+{
+    breaker *b = ctx;
+    flamenco_shaman_collected done = { .struct_size = (uint32_t)sizeof(done) };
+    (void)row;
+    if (b->visits++ == 0)
+        b->second = b->f->table->collect(b->f->self, &b->f->cx->cx, 1, NULL, NULL, &done, &b->f->err);
+    if (b->cancels)
+        b->f->cx->cancelled = 1;
+    if (b->is_late)
+        b->f->fake.monotonic_us = b->f->cx->cx.deadline_us + 1;
+    return b->fails ? FLAMENCO_E_NOMEM : FLAMENCO_OK;
+}
+
+static void run_that_is_broken_off_removes_nothing_more_and_the_next_one_goes_on(void **state)
+{
+    static const struct {
+        breaker how;
+        int32_t result;
+    } rows[] = {
+        { { .cancels = 1 }, FLAMENCO_E_CANCELLED },
+        { { .is_late = 1 }, FLAMENCO_E_DEADLINE },
+        { { .fails = 1 }, FLAMENCO_E_NOMEM },
+    };
+    fixture *f = *state;
+    int64_t deadline_us = f->cx->cx.deadline_us;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+        breaker b = rows[i].how;
+        flamenco_shaman_collected done = { .struct_size = (uint32_t)sizeof(done) };
+        b.f = f;
+        make_many_old_files(f);
+        assert_int_equal(f->table->collect(f->self, &f->cx->cx, 0, break_off, &b, &done, &f->err), rows[i].result);
+        assert_int_equal(b.second, FLAMENCO_E_BUSY);
+        assert_int_equal(done.old_files, MANY);
+        int left = count_many(f);
+        assert_true(left > 0 && left < MANY);
+        f->cx->cancelled = 0;
+        f->cx->cx.deadline_us = f->fake.monotonic_us + deadline_us;
+        assert_int_equal(f->table->collect(f->self, &f->cx->cx, 0, NULL, NULL, &done, &f->err), 0);
+        assert_int_equal(done.removed_files, left);
+        assert_int_equal(count_many(f), 0);
+    }
+}
+
+static void cancelled_run_removes_nothing(void **state)
+{
+    fixture *f = *state;
+    seen s;
+    flamenco_shaman_collected done;
+    make_many_old_files(f);
+    f->cx->cancelled = 1;
+    assert_int_equal(collect(f, 0, &s, &done), FLAMENCO_E_CANCELLED);
+    assert_int_equal(done.removed_files, 0);
+    assert_int_equal(count_many(f), MANY);
+}
+
 static void first_run_is_planned_at_start(void **state)
 {
     fixture *f = *state;
@@ -211,6 +298,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(run_that_cannot_see_everything_removes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(abandoned_uploads_go_after_a_day, setup, teardown),
+        cmocka_unit_test_setup_teardown(run_that_is_broken_off_removes_nothing_more_and_the_next_one_goes_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(cancelled_run_removes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(first_run_is_planned_at_start, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,11 +8,31 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shaman.h"
 #include "store_fixture.h"
+
+/* A storage in which every file needs a temporary name, as on NFS. */
+static int setup_named(void **state)
+{
+    int rc = setup(state);
+    fixture *f = *state;
+    ((shaman *)f->self)->has_proc = 0;
+    return rc;
+}
+
+static DIR *opendir_of(const fixture *f, const char *relative)
+{
+    char path[TEMP_DIR_MAX];
+    temp_path(path, "%s/%s", f->root, relative);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    return dir;
+}
 
 static void uploads_are_stored_where_the_contract_says(void **state)
 {
@@ -84,7 +104,9 @@ static void status_follows_the_life_of_a_file(void **state)
     assert_int_equal(status_of(f, SHA_A, 11), FLAMENCO_SHAMAN_UNKNOWN);
     assert_int_equal(
         f->table->upload_begin(f->self, &f->cx->cx, flamenco_text(SHA_A), 11, flamenco_text(""), &u, &f->err), 0);
-    assert_true(exists(f, "file-store/uploading/b9/4d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"));
+    assert_int_equal(
+        exists(f, "file-store/uploading/b9/4d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"),
+        !((shaman *)f->self)->has_proc);
     assert_int_equal(status_of(f, SHA_A, 11), FLAMENCO_SHAMAN_UPLOADING);
     assert_int_equal(status_of(f, SHA_A, 12), FLAMENCO_SHAMAN_UNKNOWN); /* another file */
     f->table->upload_abort(f->self, u);
@@ -93,6 +115,37 @@ static void status_follows_the_life_of_a_file(void **state)
     assert_int_equal(upload(f, SHA_A, 11, "hello world"), 0);
     assert_int_equal(status_of(f, SHA_A, 11), FLAMENCO_SHAMAN_STORED);
     assert_int_equal(upload(f, SHA_A, 11, "hello world"), FLAMENCO_E_EXISTS);
+}
+
+static void large_file_has_a_temporary_name_while_it_arrives(void **state)
+{
+    fixture *f = *state;
+    flamenco_shaman_upload *u = NULL;
+    assert_int_equal(
+        f->table->upload_begin(f->self, &f->cx->cx, flamenco_text(SHA_A), 1 << 20, flamenco_text(""), &u, &f->err), 0);
+    assert_true(exists(f, "file-store/uploading/b9/4d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"));
+    f->table->upload_abort(f->self, u);
+    assert_false(exists(f, "file-store/uploading/b9"));
+}
+
+static void blob_that_came_meanwhile_is_replaced_by_the_same(void **state)
+{
+    fixture *f = *state;
+    flamenco_shaman_upload *u = NULL;
+    char text[16];
+    assert_int_equal(
+        f->table->upload_begin(f->self, &f->cx->cx, flamenco_text(SHA_A), 11, flamenco_text(""), &u, &f->err), 0);
+    write_file(f, BLOB_A, "hello world"); /* by another manager */
+    assert_int_equal(f->table->upload_write(f->self, u, "hello world", 11, &f->err), 0);
+    assert_int_equal(f->table->upload_end(f->self, u, &f->err), 0);
+    read_file(f, BLOB_A, text, sizeof(text));
+    assert_string_equal(text, "hello world");
+    DIR *dir = opendir_of(f, "file-store/stored/b9/4d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9");
+    int entries = 0;
+    while (readdir(dir) != NULL)
+        ++entries;
+    closedir(dir);
+    assert_int_equal(entries, 3); /* with . and .. */
 }
 
 static void second_upload_ends_when_the_first_has_stored_the_file(void **state)
@@ -230,6 +283,24 @@ int main(void)
         cmocka_unit_test_setup_teardown(links_planted_in_the_store_are_not_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(storage_that_vanishes_is_told_and_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(switched_off_without_a_storage_or_by_the_setting, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_file_has_a_temporary_name_while_it_arrives, setup, teardown),
+        cmocka_unit_test_setup_teardown(blob_that_came_meanwhile_is_replaced_by_the_same, setup, teardown),
+        { "uploads_are_stored_where_the_contract_says (with a temporary name)",
+          uploads_are_stored_where_the_contract_says, setup_named, teardown, NULL },
+        { "blobs_are_readable_for_others (with a temporary name)", blobs_are_readable_for_others, setup_named, teardown,
+          NULL },
+        { "wrong_size_or_checksum_is_refused_and_leaves_nothing (with a temporary name)",
+          wrong_size_or_checksum_is_refused_and_leaves_nothing, setup_named, teardown, NULL },
+        { "status_follows_the_life_of_a_file (with a temporary name)", status_follows_the_life_of_a_file, setup_named,
+          teardown, NULL },
+        { "blob_that_came_meanwhile_is_replaced_by_the_same (with a temporary name)",
+          blob_that_came_meanwhile_is_replaced_by_the_same, setup_named, teardown, NULL },
+        { "second_upload_ends_when_the_first_has_stored_the_file (with a temporary name)",
+          second_upload_ends_when_the_first_has_stored_the_file, setup_named, teardown, NULL },
+        { "upload_under_way_survives_the_start_of_another_process (with a temporary name)",
+          upload_under_way_survives_the_start_of_another_process, setup_named, teardown, NULL },
+        { "links_planted_in_the_store_are_not_followed (with a temporary name)",
+          links_planted_in_the_store_are_not_followed, setup_named, teardown, NULL },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

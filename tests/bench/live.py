@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measurements of open web pages: what hundreds of them cost the manager while the farm works, and those who come and go. Used
+by figures.py.
+
+The pages are on the same machine as the manager and compete with it, so most of them read only ten times a second, which costs
+next to nothing (what they took is noted); a few read at once and say how late events are. A page in another machine costs the
+manager the same or less: over the loopback device, the sender's processor does the receiver's TCP, too."""
+
+import base64
+import contextlib
+import os
+import select
+import socket
+import statistics
+import threading
+import time
+
+from manager import running
+
+EVENT = b'42["/jobs"'
+READ_EVERY_S = 0.1
+PROBES = 10
+
+
+class Page:
+    """One Socket.IO client by WebSocket, of the official web app's generation."""
+
+    def __init__(self, manager, subscribe=True):
+        self.manager = manager
+        self.sock = socket.create_connection(("127.0.0.1", manager.port), timeout=60)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.sock.sendall(f"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                          f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+        self.read_until(b"\x81\x0240") # the frame that lets it in
+        if subscribe:
+            self.say('420["/subscription",{"op":"subscribe","type":"allJobs"}]')
+            self.read_until(b'430["ok"]')
+
+    def read_until(self, mark):
+        data = b""
+        while mark not in data:
+            piece = self.sock.recv(65536)
+            if not piece:
+                self.manager.give_up("a page was turned away")
+            data += piece
+
+    def say(self, text):
+        """A masked frame, with a mask of zeros."""
+        self.sock.sendall(bytes([0x81, 0x80 | len(text)]) + b"\0\0\0\0" + text.encode())
+
+    def close(self):
+        self.sock.close()
+
+
+class Crowd:
+    """Pages that are told of all jobs, and two threads that read what they get."""
+
+    def __init__(self, manager, size):
+        self.pages = [Page(manager) for _ in range(size)]
+        for page in self.pages:
+            page.sock.setblocking(False)
+        probes = min(PROBES, max(size // 2, 1))
+        self.probes, self.others = self.pages[:probes], self.pages[probes:]
+        self.delivered, self.lost, self.going, self.arrived, self.cpu_s = 0, 0, True, {}, 0.0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self._read_at_once, self._read_now_and_then)]
+        for thread in self.threads:
+            thread.start()
+
+    def _read(self, page):
+        try:
+            data = page.sock.recv(1 << 20)
+        except BlockingIOError:
+            return b""
+        if not data:
+            page.gone = True
+        with self.lock:
+            self.lost += not data
+            self.delivered += data.count(EVENT)
+        return data
+
+    def _read_at_once(self):
+        poll = select.epoll()
+        by_fd = {page.sock.fileno(): page for page in self.probes}
+        for fd in by_fd:
+            poll.register(fd, select.EPOLLIN)
+        while self.going:
+            for fd, _ in poll.poll(0.1):
+                data, now = self._read(by_fd[fd]), time.monotonic()
+                if not data:
+                    poll.unregister(fd)
+                for name in list(self.arrived):
+                    if name in data:
+                        self.arrived[name].append(now)
+        self.cpu_s += time.thread_time()
+
+    def _read_now_and_then(self):
+        others = list(self.others)
+        while self.going:
+            begun = time.monotonic()
+            for page in others:
+                self._read(page)
+            others = [page for page in others if not hasattr(page, "gone")]
+            time.sleep(max(0, READ_EVERY_S - (time.monotonic() - begun)))
+        self.cpu_s += time.thread_time()
+
+    def delays(self, manager, stop, pause_s=0.05):
+        """Makes jobs whose names the probes look for, until stop(); from the request to each probe's receipt, in ms."""
+        found, number = [], 0
+        while not stop() or number < 3:
+            name = f"probe {os.getpid()} {number}".encode()
+            self.arrived[name], begun = [], time.monotonic()
+            manager.request("POST", "/api/v3/jobs", {"name": name.decode(), "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
+                                                     "settings": {"message": "x", "sleep_duration_seconds": 0, "sleep_repeats": 1},
+                                                     "initial_status": "paused"})
+            while len(self.arrived[name]) < len(self.probes) and time.monotonic() - begun < 10:
+                time.sleep(0.001)
+            found += [(at - begun) * 1000 for at in self.arrived.pop(name)]
+            number += 1
+            time.sleep(pause_s)
+        return sorted(found)
+
+    def close(self):
+        self.going = False
+        for thread in self.threads:
+            thread.join()
+        for page in self.pages:
+            page.close()
+
+
+def load(manager, workers, tasks=None, seconds=None, during=None):
+    """farm-sim at full load; gives its report and what `during` gave, which runs beside it and is told when the load is over."""
+    reports, limit = [], ["--tasks", tasks] if tasks else ["--duration", f"{seconds}s"]
+    farm = threading.Thread(target=lambda: reports.append(manager.farm("--workers", workers, *limit)))
+    farm.start()
+    found = during(lambda: not farm.is_alive()) if during is not None else None
+    farm.join()
+    if not reports:
+        manager.give_up("farm-sim failed")
+    return reports[0], found
+
+
+def pages(bench):
+    """500 web pages that are told of all jobs while 50 closed-loop workers go on: cost for the farm, delays, memory."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "pages") as manager:
+            load(manager, s.workers, s.loop_tasks // 10)
+            alone, _ = load(manager, s.workers, s.loop_tasks)
+            with contextlib.closing(Crowd(manager, s.pages)) as crowd:
+                quiet = crowd.delays(manager, lambda: True)
+                begun, delivered = time.monotonic(), crowd.delivered
+                busy, delays = load(manager, s.workers, s.loop_tasks, during=lambda stop: crowd.delays(manager, stop))
+                took, delivered = time.monotonic() - begun, crowd.delivered - delivered
+            bench.expect_no_errors(busy)
+            if crowd.lost:
+                manager.give_up(f"{crowd.lost} pages were dropped, though they read")
+        more = (busy["server"]["cpu_us_per_task"] - alone["server"]["cpu_us_per_task"]) * busy["tasks"]
+        bench.add("pages.delivered", delivered / took)
+        bench.add("pages.quiet_p50", statistics.median(quiet))
+        bench.add("pages.p50", statistics.median(delays))
+        bench.add("pages.p99", delays[len(delays) * 99 // 100])
+        bench.add("pages.cpu", more / max(delivered, 1))
+        bench.add("pages.task_cpu", busy["server"]["cpu_us_per_task"] / max(alone["server"]["cpu_us_per_task"], 1))
+        bench.add("pages.rate", busy["tasks_per_s"] / alone["tasks_per_s"])
+        bench.note(f"{alone['tasks_per_s']:.0f} tasks/s without pages, {busy['tasks_per_s']:.0f} with them; reading took "
+                   f"{crowd.cpu_s / took:.2f} cores, the pages' share of the manager {more / 1e6 / took:.2f}")
+
+
+def page_memory(bench):
+    """Memory for each of 500 web pages that are told of all jobs: at first, and after a while of full load."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "page_memory") as manager:
+            load(manager, s.workers, s.loop_tasks // 4)
+            before = manager.rss_mib()
+            with contextlib.closing(Crowd(manager, s.pages)):
+                bench.add("pages.memory", (manager.rss_mib() - before) * 1024 / s.pages)
+                load(manager, s.workers, s.loop_tasks // 4)
+                bench.add("pages.busy_memory", (manager.rss_mib() - before) * 1024 / s.pages)
+
+
+def come_and_go(manager, until, number, visits):
+    """A page that stays for a moment and comes back; every third one leaves without a word."""
+    while time.monotonic() < until:
+        page = Page(manager)
+        time.sleep(0.1)
+        if number % 3:
+            page.say("41")
+        page.close()
+        visits.append(1)
+
+
+def visitors(bench):
+    """20 web pages that stay for 0.1 s each and come back, beside 50 closed-loop workers; and 2,000 that do nothing."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "visitors") as manager:
+            alone, _ = load(manager, s.workers, s.loop_tasks)
+            crowd, visits = [], []
+            first = manager.rss_mib()
+
+            def visit(stop, crowd=crowd, visits=visits, manager=manager):
+                until = time.monotonic() + s.visits_s
+                crowd += [threading.Thread(target=come_and_go, args=(manager, until, i, visits)) for i in range(20)]
+                for thread in crowd:
+                    thread.start()
+                while not stop():
+                    time.sleep(0.05)
+            busy, _ = load(manager, s.workers, seconds=s.visits_s, during=visit)
+            for thread in crowd:
+                thread.join()
+            bench.expect_no_errors(busy)
+            bench.add("visitors.rate", busy["tasks_per_s"] / alone["tasks_per_s"])
+            bench.add("visitors.task_cpu", busy["server"]["cpu_us_per_task"] / max(alone["server"]["cpu_us_per_task"], 1))
+            bench.add("visitors.visits", len(visits) / s.visits_s)
+            again, _ = load(manager, s.workers, s.loop_tasks // 10)
+            bench.expect_no_errors(again)
+            bench.add("visitors.memory", manager.rss_mib() - first)
+        with running(bench, "idlers") as manager:
+            load(manager, s.workers, s.warm_up)
+            before = manager.rss_mib()
+            with contextlib.ExitStack() as open_ones:
+                for _ in range(s.connections):
+                    open_ones.enter_context(contextlib.closing(Page(manager, subscribe=False)))
+                bench.add("visitors.idle", (manager.rss_mib() - before) * 1024 / s.connections)
+            manager.get("/api/v3/version")
