@@ -14,9 +14,9 @@ import time
 from fill import fill
 from live import page_memory, pages, visitors
 from manager import Manager, running
+from shaman import file_lists, small_files, upload_memory, uploads
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "postgres"))
 from cluster import ROLE, Cluster, find_programs # noqa: E402
-from shaman import file_lists, small_files, upload_memory, uploads
 
 
 def closed_loop(bench):
