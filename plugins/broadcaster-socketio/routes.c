@@ -115,6 +115,11 @@ static int32_t open_polling(hub *h, uint32_t revision, flamenco_http_reply *repl
     return rc;
 }
 
+static flamenco_str noop_body(const session *s)
+{
+    return flamenco_text(s->revision == 3 ? "1:6" : "6");
+}
+
 /* A request for packets, which waits until there are some. */
 static int32_t poll_packets(session *s, flamenco_http_reply *reply)
 {
@@ -123,17 +128,21 @@ static int32_t poll_packets(session *s, flamenco_http_reply *reply)
     pthread_mutex_lock(&h->lock);
     s->heard_us = h->host->monotonic_us(h->host->h);
     int serves = !s->closed && s->ws == NULL;
-    int waits = serves && s->queued == 0;
+    int nothing = serves && s->queued == 0;
+    int waits = nothing && !s->probed;
     if (waits) {
         /* One request at a time: an earlier one is let go. */
         flamenco_http_later *before = s->poll;
         rc = reply->later(reply->r, &s->poll);
         if (before != NULL)
-            s->later_bytes(before, 200, "text/plain; charset=UTF-8", flamenco_text(s->revision == 3 ? "1:6" : "6"));
+            s->later_bytes(before, 200, "text/plain; charset=UTF-8", noop_body(s));
     }
     pthread_mutex_unlock(&h->lock);
     if (!serves)
         return answer_problem(reply, 3, "Bad request");
+    /* It was on its way when the WebSocket was tried. */
+    if (nothing && !waits)
+        return reply->bytes(reply->r, 200, "text/plain; charset=UTF-8", noop_body(s));
     return waits ? rc : answer_packets(s, reply);
 }
 

@@ -343,6 +343,7 @@ void session_ws_gone(session *s, flamenco_ws *ws)
     pthread_mutex_lock(&h->lock);
     if (s->probe == ws) {
         s->probe = NULL; /* it goes on by polling */
+        s->probed = 0;
     } else if (s->ws == ws) {
         s->ws = NULL;
         close_locked(s);
@@ -357,6 +358,7 @@ static void take_over(session *s)
 {
     s->ws = s->probe;
     s->probe = NULL;
+    s->probed = 0;
     if (s->poll != NULL) {
         /* Nothing can wait while there is a request: it would have been answered. */
         (void)keep_packet(s, s->hub->noop);
@@ -441,6 +443,7 @@ static void receive_control(session *s, flamenco_ws *ws, const sio_packet *p)
     case PACKET_PING:
         if (is_probe && p->kind == PACKET_PROBE) {
             (void)s->ws_send(ws, s->hub->probe);
+            s->probed = 1;
             if (s->poll != NULL)
                 send_packet(s, s->hub->noop); /* the client waits for its request to end */
         } else if (s->revision == 3) {

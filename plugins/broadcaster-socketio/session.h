@@ -42,6 +42,7 @@ typedef struct session {
     void (*later_bytes)(flamenco_http_later *, uint32_t, const char *, flamenco_str);
     flamenco_ws *ws; /* where packets go; NULL: polling */
     flamenco_ws *probe; /* a WebSocket that is to take over */
+    int probed; /* it has been tried: the client lets its last request end, and sends no other */
     flamenco_http_later *poll; /* a request that waits for packets */
     flamenco_buf **queue; /* packets that wait for a request */
     uint32_t queued, queue_cap;

@@ -405,6 +405,24 @@ def test_upgrade_from_polling(live, eio):
         assert reply.status_code == 400 and reply.json()["code"] == 3
 
 
+@pytest.mark.parametrize("eio", [3, 4])
+def test_a_poll_that_comes_behind_the_probe_is_let_go(live, eio):
+    """The client waits for it before it goes on; and when the WebSocket is lost, polling goes on as before."""
+    polling = Polling(live, eio)
+    if eio == 4:
+        polling.post("40")
+        polling.get()
+    with WebSocket(live.port, f"/socket.io/?EIO={eio}&transport=websocket&sid={polling.opening['sid']}") as ws:
+        ws.send("2probe")
+        assert ws.read() == "3probe"
+        assert polling.get() == ["6"]
+        polling.post('420["/subscription",{"op":"subscribe","type":"allJobs"}]')
+        assert polling.get() == ['430["ok"]']
+        assert polling.get() == ["6"]
+    polling.post('421["/subscription",{"op":"subscribe","type":"allJobs"}]')
+    assert polling.get() == ['431["ok"]']
+
+
 def test_errors_of_polling(live):
     base = f"http://127.0.0.1:{live.port}/socket.io/?EIO=4&transport="
     for reply, code in [(requests.get(base + "smoke", timeout=60), 0), (requests.get(base + "polling&sid=x", timeout=60), 1),
