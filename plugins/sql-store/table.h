@@ -117,7 +117,8 @@ int32_t fl_last_rendered_set(void *self, flamenco_cx *cx, int64_t job_key, flame
 int32_t fl_last_rendered_get(void *self, flamenco_cx *cx, flamenco_job *out, flamenco_error *err);
 int32_t fl_failures_of_job(void *self, flamenco_cx *cx, int64_t job_key, flamenco_visit_failure visit, void *ctx,
                            flamenco_error *err);
-int32_t fl_worker_last_task(void *self, flamenco_cx *cx, int64_t worker_key, int64_t *task_key_out, flamenco_error *err);
+int32_t fl_worker_last_task(void *self, flamenco_cx *cx, int64_t worker_key, int64_t *task_key_out,
+                            flamenco_error *err);
 int32_t fl_worker_set_last_task(void *self, flamenco_cx *cx, int64_t worker_key, int64_t task_key, flamenco_error *err);
 int32_t fl_check(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err);
 int32_t fl_backup(void *self, flamenco_session *session, flamenco_str path, flamenco_cx *cx, flamenco_error *err);
