@@ -313,7 +313,8 @@ static void check_mandatory(reader *r, uint32_t line)
                 found = &r->entries[k];
         if ((m->flags & FL_MEMBER_MANDATORY) == 0 || (found != NULL && found->enabled))
             continue;
-        fail_at(r, found != NULL ? found->line : line, "plugins.%s is %s, but the manager cannot do without it; as shipped: file: %s", m->name,
+        fail_at(r, found != NULL ? found->line : line,
+                "plugins.%s is %s, but the manager cannot do without it; as shipped: file: %s", m->name,
                 found != NULL ? "disabled" : "missing", m->default_file);
     }
 }
