@@ -66,8 +66,8 @@ build_plugin()
 write_config()
 {
     local settings=$1
-    # The shipped file, with one more plugin.
-    sed "s|^plugins:\$|&\n  event_forwarder: [{name: eventlog, file: events-jsonl, settings: $settings}]|" \
+    # The shipped file, with one more forwarder.
+    sed "s|^  event_forwarder:\$|&\n    - {name: eventlog, file: events-jsonl, settings: $settings}|" \
         "$prefix/etc/flamenco/manager.yaml" >"$work/manager.yaml"
     grep -q eventlog "$work/manager.yaml"
 }
