@@ -83,8 +83,20 @@ static const char *const schema_1[] = {
     NULL,
 };
 
+/* For schedulers that divide the jobs into shares. A row of runq has its job's share. Between indexes that cost the same, as all
+ * do at a handful of rows, the planner takes the youngest: so runq_job, by which a job's rows are found, stays that. */
+static const char *const schema_2[] = {
+    "ALTER TABLE job_hot ADD COLUMN share " NUMBER " DEFAULT 0;"
+    "ALTER TABLE runq ADD COLUMN share " NUMBER " DEFAULT 0;"
+    "DROP INDEX runq_job;"
+    "CREATE INDEX runq_share ON runq(tag,type,share,njp,ntp,job);"
+    "CREATE UNIQUE INDEX runq_job ON runq(job,type);",
+    NULL,
+};
+
 static const fl_migration migrations[] = {
     { 1, schema_1 },
+    { 2, schema_2 },
     { 0, NULL },
 };
 

@@ -34,7 +34,8 @@
 
 #define FL_OPEN_TASK "status<2 AND open_deps=0"
 
-/* A statement of this back end's own, so that a worker's lists are looked at in one round trip (schedule.c). */
+/* Statements of this back end's own (RUNQ_HEADS, RUNQ_SHARE_HEADS, RUNQ_SHARES), so that a worker's lists are looked at in one
+ * round trip (schedule.c). */
 #define FL_HAS_RUNQ_HEADS 1
 
 /* Words for the statements that are put together from pieces (lists.c, tasks.c, workers.c). */
@@ -187,8 +188,29 @@
                      " AND f.worker=?4) LIMIT ?3) x")                                                                  \
     X(RUNQ_GET, "SELECT ntp FROM runq WHERE job=?1 AND type=?2")                                                       \
     X(RUNQ_TYPES, "SELECT type FROM runq WHERE job=?1 ORDER BY type")                                                  \
-    X(RUNQ_PUT, "INSERT INTO runq(tag,type,njp,ntp,job) VALUES(?1,?2,?3,?4,?5) ON CONFLICT(job,type)"                  \
-                " DO UPDATE SET tag=excluded.tag,njp=excluded.njp,ntp=excluded.ntp")                                   \
+    X(RUNQ_PUT, "INSERT INTO runq(tag,type,njp,ntp,job,share) VALUES(?1,?2,?3,?4,?5,(SELECT share FROM job_hot"        \
+                " WHERE id=?5)) ON CONFLICT(job,type)"                                                                 \
+                " DO UPDATE SET tag=excluded.tag,njp=excluded.njp,ntp=excluded.ntp,share=excluded.share")              \
+    X(JOB_SET_SHARE, "UPDATE job_hot SET share=?2 WHERE id=?1")                                                        \
+    X(RUNQ_SET_SHARE, "UPDATE runq SET share=?2 WHERE job=?1")                                                         \
+    X(RUNQ_SHARE_NEXT, "SELECT r.njp,r.ntp,r.job FROM runq r WHERE r.tag=?1 AND r.type=?2 AND r.share=?7"              \
+                       " AND (r.njp,r.ntp,r.job)>(?3,?4,?5)"                                                           \
+                       " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=r.job AND b.type=r.type AND b.worker=?6)" \
+                       " ORDER BY r.njp,r.ntp,r.job LIMIT 1")                                                          \
+    X(RUNQ_SHARE_HEADS, "SELECT a.tag,y.type,r.njp,r.ntp,r.job FROM worker_type y CROSS JOIN (SELECT 0::bigint AS tag" \
+                        " UNION ALL SELECT tag FROM worker_tag WHERE worker=?1) a CROSS JOIN LATERAL"                  \
+                        " (SELECT q.njp,q.ntp,q.job FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND q.share=?2"    \
+                        " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=q.job AND b.type=q.type AND b.worker=?1)" \
+                        " ORDER BY q.njp,q.ntp,q.job LIMIT 1) r WHERE y.worker=?1")                                    \
+    /* In every list of the worker from share to share, and of these the ones with a row that the worker may have. */  \
+    X(RUNQ_SHARES, "SELECT DISTINCT s.share FROM worker_type y CROSS JOIN (SELECT 0::bigint AS tag UNION ALL"          \
+                   " SELECT tag FROM worker_tag WHERE worker=?1) a CROSS JOIN LATERAL (WITH RECURSIVE walk(share) AS (" \
+                   "(SELECT q.share FROM runq q WHERE q.tag=a.tag AND q.type=y.type ORDER BY q.share LIMIT 1) UNION ALL" \
+                   " SELECT (SELECT q.share FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND q.share>k.share"       \
+                   " ORDER BY q.share LIMIT 1) FROM walk k WHERE k.share IS NOT NULL) SELECT w.share FROM walk w"      \
+                   " CROSS JOIN LATERAL (SELECT 1 FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND q.share=w.share" \
+                   " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=q.job AND b.type=q.type AND b.worker=?1)"    \
+                   " ORDER BY q.njp,q.ntp,q.job LIMIT 1) o) s WHERE y.worker=?1 ORDER BY s.share")                     \
     X(RUNQ_DELETE, "DELETE FROM runq WHERE job=?1 AND type=?2")                                                        \
     X(RUNQ_DELETE_JOB, "DELETE FROM runq WHERE job=?1")                                                                \
     X(RUNQ_SET_PRIORITY, "UPDATE runq SET njp=?2 WHERE job=?1")                                                        \
@@ -290,7 +312,8 @@
                   " GROUP BY d.task) c ON c.id=t.id WHERE t.id>=?1 AND t.id<?2 AND t.open_deps<>coalesce(c.n,0)"       \
                   " LIMIT 1")                                                                                          \
     X(CHECK_RUNQ, "SELECT count(*) FROM runq WHERE job=?1")                                                            \
-    X(CHECK_RUNQ_ROW, "SELECT count(*) FROM runq WHERE tag=?1 AND type=?2 AND njp=?3 AND ntp=?4 AND job=?5")           \
+    X(CHECK_RUNQ_ROW, "SELECT count(*) FROM runq WHERE tag=?1 AND type=?2 AND njp=?3 AND ntp=?4 AND job=?5"            \
+                      " AND share=(SELECT share FROM job_hot WHERE id=?5)")                                            \
     X(CHECK_JOB_COUNT, "SELECT c.status FROM job_count c WHERE c.n<>(SELECT count(*) FROM job_hot h"                   \
                        " WHERE h.status=c.status AND h.hidden=0) LIMIT 1")
 

@@ -62,13 +62,9 @@ typedef struct search {
 /* Moves to the first row behind the present place. No statement stays open between two rows: the visitor calls methods. */
 static int32_t advance(search *look, probe *p)
 {
-#ifdef FL_STORE_HAS_SHARES
     fl_query q = fl_query_begin(look->s, look->share != NULL ? FL_SQL_RUNQ_SHARE_NEXT : FL_SQL_RUNQ_NEXT);
     if (look->share != NULL)
         fl_bind_int(&q, 7, *look->share);
-#else
-    fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_NEXT);
-#endif
     fl_bind_int(&q, 1, p->tag);
     fl_bind_int(&q, 2, p->type);
     fl_bind_int(&q, 3, p->njp);
@@ -160,8 +156,10 @@ static int32_t grow_probes(search *look)
 static int32_t place_probes(search *look)
 {
     int32_t rc;
-    fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_HEADS);
+    fl_query q = fl_query_begin(look->s, look->share != NULL ? FL_SQL_RUNQ_SHARE_HEADS : FL_SQL_RUNQ_HEADS);
     fl_bind_int(&q, 1, look->worker);
+    if (look->share != NULL)
+        fl_bind_int(&q, 2, *look->share);
     while ((rc = fl_query_step(&q)) > 0) {
         rc = grow_probes(look);
         if (rc != FLAMENCO_OK)
@@ -172,6 +170,22 @@ static int32_t place_probes(search *look)
                                            .ntp = fl_column_int(&q, 3),
                                            .job = fl_column_int(&q, 4),
                                            .live = 1 };
+    }
+    return fl_query_end(&q, rc);
+}
+
+/* One statement, too. */
+static int32_t give_shares(search *look, flamenco_visit_share visit, void *ctx)
+{
+    int32_t rc;
+    fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_SHARES);
+    fl_bind_int(&q, 1, look->worker);
+    while ((rc = fl_query_step(&q)) > 0) {
+        ++look->s->visiting;
+        int32_t stop = visit(ctx, fl_column_int(&q, 0));
+        --look->s->visiting;
+        if (stop != 0)
+            break;
     }
     return fl_query_end(&q, rc);
 }
@@ -242,6 +256,58 @@ static int32_t place_probes(search *look)
     return rc;
 }
 
+/* Moves to the first share behind `from` that has a group of this tag and type, and one that the worker is not blocked from. */
+static int32_t next_share(search *look, probe *p, int64_t from)
+{
+    for (int64_t share = from;;) {
+        fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_NEXT_SHARE);
+        fl_bind_int(&q, 1, p->tag);
+        fl_bind_int(&q, 2, p->type);
+        fl_bind_int(&q, 3, share);
+        int32_t rc = fl_query_step(&q);
+        p->live = rc > 0;
+        if (rc > 0)
+            share = fl_column_int(&q, 0);
+        rc = fl_query_end(&q, rc);
+        if (rc != FLAMENCO_OK || !p->live)
+            return rc;
+        probe open = { .tag = p->tag, .type = p->type, .njp = INT64_MIN, .ntp = INT64_MIN, .job = INT64_MIN };
+        look->share = &share;
+        rc = advance(look, &open);
+        look->share = NULL;
+        if (rc != FLAMENCO_OK || open.live) {
+            p->job = share; /* the place of a share in this list */
+            return rc;
+        }
+    }
+}
+
+static int32_t give_shares(search *look, flamenco_visit_share visit, void *ctx)
+{
+    int64_t share = INT64_MIN;
+    int32_t rc = make_probes(look), stop = 0;
+    for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK; ++i)
+        rc = next_share(look, &look->probes[i], share);
+    while (rc == FLAMENCO_OK && stop == 0) {
+        const probe *least = NULL;
+        for (uint64_t i = 0; i < look->n; ++i) {
+            if (look->probes[i].live && (least == NULL || look->probes[i].job < least->job))
+                least = &look->probes[i];
+        }
+        if (least == NULL)
+            break;
+        share = least->job;
+        ++look->s->visiting;
+        stop = visit(ctx, share);
+        --look->s->visiting;
+        for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK && stop == 0; ++i) {
+            if (look->probes[i].live && look->probes[i].job == share)
+                rc = next_share(look, &look->probes[i], share);
+        }
+    }
+    return rc;
+}
+
 #endif
 
 static int32_t give_groups(search *look, flamenco_visit_group visit, void *ctx)
@@ -305,7 +371,6 @@ int32_t fl_runnable_groups(void *self, flamenco_cx *cx, int64_t worker_key, flam
     return list_groups(cx, worker_key, NULL, visit, ctx, err);
 }
 
-#ifdef FL_STORE_HAS_SHARES
 /* ---- Shares ---- */
 
 int32_t fl_job_set_share(void *self, flamenco_cx *cx, int64_t key, int64_t share, flamenco_error *err)
@@ -325,58 +390,6 @@ int32_t fl_job_set_share(void *self, flamenco_cx *cx, int64_t key, int64_t share
         rc = fl_query_run(&q);
     }
     return fl_leave(&call, rc);
-}
-
-/* Moves to the first share behind `from` that has a group of this tag and type, and one that the worker is not blocked from. */
-static int32_t next_share(search *look, probe *p, int64_t from)
-{
-    for (int64_t share = from;;) {
-        fl_query q = fl_query_begin(look->s, FL_SQL_RUNQ_NEXT_SHARE);
-        fl_bind_int(&q, 1, p->tag);
-        fl_bind_int(&q, 2, p->type);
-        fl_bind_int(&q, 3, share);
-        int32_t rc = fl_query_step(&q);
-        p->live = rc > 0;
-        if (rc > 0)
-            share = fl_column_int(&q, 0);
-        rc = fl_query_end(&q, rc);
-        if (rc != FLAMENCO_OK || !p->live)
-            return rc;
-        probe open = { .tag = p->tag, .type = p->type, .njp = INT64_MIN, .ntp = INT64_MIN, .job = INT64_MIN };
-        look->share = &share;
-        rc = advance(look, &open);
-        look->share = NULL;
-        if (rc != FLAMENCO_OK || open.live) {
-            p->job = share; /* the place of a share in this list */
-            return rc;
-        }
-    }
-}
-
-static int32_t give_shares(search *look, flamenco_visit_share visit, void *ctx)
-{
-    int64_t share = INT64_MIN;
-    int32_t rc = make_probes(look), stop = 0;
-    for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK; ++i)
-        rc = next_share(look, &look->probes[i], share);
-    while (rc == FLAMENCO_OK && stop == 0) {
-        const probe *least = NULL;
-        for (uint64_t i = 0; i < look->n; ++i) {
-            if (look->probes[i].live && (least == NULL || look->probes[i].job < least->job))
-                least = &look->probes[i];
-        }
-        if (least == NULL)
-            break;
-        share = least->job;
-        ++look->s->visiting;
-        stop = visit(ctx, share);
-        --look->s->visiting;
-        for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK && stop == 0; ++i) {
-            if (look->probes[i].live && look->probes[i].job == share)
-                rc = next_share(look, &look->probes[i], share);
-        }
-    }
-    return rc;
 }
 
 int32_t fl_runnable_shares(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_share visit, void *ctx,
@@ -400,4 +413,3 @@ int32_t fl_runnable_groups_of_share(void *self, flamenco_cx *cx, int64_t worker_
     (void)self;
     return list_groups(cx, worker_key, &share, visit, ctx, err);
 }
-#endif

@@ -87,9 +87,7 @@ const flamenco_persistence fl_persistence_table = {
     .failures_of_job = fl_failures_of_job,
     .worker_last_task = fl_worker_last_task,
     .worker_set_last_task = fl_worker_set_last_task,
-#ifdef FL_STORE_HAS_SHARES
     .job_set_share = fl_job_set_share,
     .runnable_shares = fl_runnable_shares,
     .runnable_groups_of_share = fl_runnable_groups_of_share,
-#endif
 };

@@ -55,7 +55,6 @@ int32_t fl_tasks_bulk_status(void *self, flamenco_cx *cx, int64_t job_key, uint6
                              flamenco_str activity, uint64_t limit, uint32_t *cursor, uint32_t *done_out,
                              flamenco_job_counts *counts_out, flamenco_error *err);
 int32_t fl_task_held(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out, flamenco_error *err);
-/* Where the store's statements have FL_STORE_HAS_SHARES. */
 int32_t fl_job_set_share(void *self, flamenco_cx *cx, int64_t key, int64_t share, flamenco_error *err);
 int32_t fl_runnable_shares(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_visit_share visit, void *ctx,
                            flamenco_error *err);

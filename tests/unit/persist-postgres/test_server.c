@@ -167,6 +167,23 @@ static void failed_migration_leaves_the_older_schema(void **state)
     assert_int_equal(fixture_sql_int(f, "SELECT count(*) FROM pg_class WHERE relname='even_more'"), 0);
 }
 
+static void store_from_before_the_shares_is_brought_up_to_date(void **state)
+{
+    fixture *f = *state;
+    int64_t job = fixture_job(f, 50, 0, one_task, 1);
+    fixture_commit(f);
+    fixture_stop(f);
+    fixture_sql(f, "ALTER TABLE job_hot DROP COLUMN share; ALTER TABLE runq DROP COLUMN share;"
+                   "DELETE FROM flamenco_manager_schema WHERE version>1");
+    assert_int_equal(fixture_start(f), 0);
+    fixture_begin(f);
+    assert_int_equal(fixture_sql_int(f, "SELECT count(*) FROM runq WHERE share=0"), 1);
+    OK(f, job_set_share, job, 3);
+    fixture_commit(f);
+    assert_int_equal(fixture_sql_int(f, "SELECT share FROM runq"), 3);
+    assert_int_equal(fixture_check(f), 0);
+}
+
 static void wrong_settings_are_named_without_the_password(void **state)
 {
     static const struct {
@@ -385,6 +402,14 @@ static void hot_statements_walk_an_index_and_sort_nothing(void **state)
         { FL_SQL_TASK_HELD, "task_active" },
         { FL_SQL_RUNQ_NEXT, "runq_pkey" },
         { FL_SQL_RUNQ_HEADS, "runq_pkey" },
+        { FL_SQL_RUNQ_SHARE_NEXT, "runq_share" },
+        { FL_SQL_RUNQ_SHARE_HEADS, "runq_share" },
+        { FL_SQL_RUNQ_SHARES, "runq_share" },
+        { FL_SQL_RUNQ_SET_SHARE, "runq_job" },
+        { FL_SQL_RUNQ_SET_PRIORITY, "runq_job" },
+        { FL_SQL_RUNQ_SET_TAG, "runq_job" },
+        { FL_SQL_RUNQ_TYPES, "runq_job" },
+        { FL_SQL_RUNQ_DELETE_JOB, "runq_job" },
         { FL_SQL_TASK_RUNNABLE, "task_run" },
         { FL_SQL_RUN_HEAD, "task_run" },
         { FL_SQL_RUN_NEXT_TYPE, "task_run" },
@@ -410,7 +435,9 @@ static void hot_statements_walk_an_index_and_sort_nothing(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
         explain(db, cases[i].id, plan, sizeof(plan));
         if (strstr(plan, cases[i].index) == NULL || strstr(plan, "Seq Scan") != NULL || strstr(plan, "Hash") != NULL ||
-            (strstr(plan, "Sort") != NULL && cases[i].id != FL_SQL_TASKS_TIMED_OUT))
+            (strstr(plan, "Sort") != NULL && cases[i].id != FL_SQL_TASKS_TIMED_OUT &&
+             cases[i].id != FL_SQL_RUNQ_SHARES) ||
+            (strcmp(cases[i].index, "runq_share") == 0 && strstr(plan, "runq_pkey") != NULL))
             fail_msg("%s\n%s", fl_sql_text(cases[i].id), plan);
     }
     PQfinish(db);
@@ -439,6 +466,7 @@ int main(void)
         TEST_OF_START(newer_schema_is_left_alone),
         TEST_OF_START(empty_schema_that_is_there_is_used),
         TEST(failed_migration_leaves_the_older_schema),
+        TEST(store_from_before_the_shares_is_brought_up_to_date),
         TEST_OF_START(wrong_settings_are_named_without_the_password),
         TEST_OF_START(server_that_is_not_there_is_unavailable),
         TEST(broken_connection_fails_the_batch_and_is_made_again),
