@@ -287,8 +287,9 @@ run_postgres()
     local counts report="$scratch/postgres.xml"
     FLAMENCO_TEST_STORE=postgres FLAMENCO_BUILD="$root/build-test" python3 -B -m pytest -q -p no:cacheprovider -n "$(($(nproc) + 1))" \
         --dist loadfile --junitxml="$report" tests/api/test_blocklist.py tests/api/test_failures.py tests/api/test_fair.py \
-        tests/api/test_job_deletion.py tests/api/test_job_status.py tests/api/test_lists.py tests/api/test_repair.py tests/api/test_scheduling.py \
-        tests/api/test_task_update.py tests/api/test_timeouts.py tests/api/test_worker_life.py tests/api/test_worker_tags.py
+        tests/api/test_job_deletion.py tests/api/test_job_status.py tests/api/test_lists.py tests/api/test_repair.py \
+        tests/api/test_scheduling.py tests/api/test_task_update.py tests/api/test_timeouts.py tests/api/test_worker_life.py \
+        tests/api/test_worker_tags.py
     counts=$(python3 tools/setup/count_results.py junit "$report")
     # shellcheck disable=SC2086 # two numbers
     count $counts

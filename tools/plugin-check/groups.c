@@ -15,6 +15,7 @@ const kit_group *const kit_groups[] = {
     &persistence_tasks_checks,
     &persistence_workers_checks,
     &persistence_schedule_checks,
+    &persistence_optional_checks,
     &persistence_rows_checks,
     &persistence_life_checks,
     &files_checks,
