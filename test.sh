@@ -120,13 +120,14 @@ meson_tests()
     count $counts
 }
 
-# black_box FOLDER: pytest, with the programs built in FOLDER. Most tests wait more than they work, so a few files run side by
+# black_box FOLDER SUITE...: pytest, with the programs built in FOLDER. Most tests wait more than they work, so a few files run side by
 # side; those of the faults measure how the manager does beside an attack, and run alone.
 black_box()
 {
     local folder=$1 suite counts report="$scratch/pytest.xml"
     local -a side_by_side
-    for suite in tests/api tests/farm_sim tests/faults; do
+    shift
+    for suite in "$@"; do
         side_by_side=(-n "$(($(nproc) + 1))" --dist loadfile)
         [[ $suite != tests/faults ]] || side_by_side=()
         rm -f "$report"
