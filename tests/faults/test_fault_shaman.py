@@ -10,7 +10,6 @@ import pytest
 from faultlib.mounts import Ext4, why_no_mounts
 from harness.check import assert_error, wait_until
 from harness.http import Background
-from harness.manager import scale
 from harness.shaman import Shaman, manager_options, spec
 
 SMALL, LARGE = b"small", os.urandom(1 << 20) * 3 # without and with a temporary name
@@ -32,7 +31,7 @@ def shaman(make_manager, tmp_path):
 def disk(tmp_path):
     if why_no_mounts():
         pytest.skip(why_no_mounts())
-    disk = Ext4(tmp_path / "ext4", 96)
+    disk = Ext4(tmp_path / "ext4", 512) # sparse; more than the artists can fill
     if trouble := disk.try_mount():
         pytest.skip(f"no file system whose power can be cut: {trouble}")
     yield disk
@@ -133,7 +132,8 @@ def test_power_loss_takes_nothing_that_was_promised(disk, make_manager, seed, fi
     artists = [Artist(shaman, random.Random(seed.random()), i) for i in range(6)]
     for artist in artists:
         artist.start()
-    time.sleep((0.3 + seed.random()) * scale())
+    wait_until(lambda: all(artist.tried for artist in artists), "everybody has begun")
+    time.sleep(0.3 + seed.random())
     disk.cut_power()
     for artist in artists:
         artist.join(60)
