@@ -378,7 +378,7 @@ static int32_t tail(void *self, flamenco_cx *cx, const flamenco_uuid *job, const
             left -= a->frames[f].plain;
             rc = unpack(l, a, &a->frames[f], text + left, err);
         }
-        if (rc == FLAMENCO_OK)
+        if (text != NULL && rc == FLAMENCO_OK)
             *out = cut((flamenco_str){ text, size }, max_bytes);
     }
     pthread_mutex_unlock(&l->lock);
