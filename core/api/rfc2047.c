@@ -40,15 +40,6 @@ static int read_word(const char *ptr, size_t len, word *out)
     return 1;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Returns 0; INVALID for a malformed text; NOMEM. */
 static int32_t decode_q(fl_arena *arena, flamenco_str text, flamenco_str *out)
 {
@@ -61,9 +52,9 @@ static int32_t decode_q(fl_arena *arena, flamenco_str text, flamenco_str *out)
         if (c == '_') {
             to[n++] = ' ';
         } else if (c == '=') {
-            if (i + 2 >= text.len || hex(text.ptr[i + 1]) < 0 || hex(text.ptr[i + 2]) < 0)
+            if (i + 2 >= text.len || fl_hex_value(text.ptr[i + 1]) < 0 || fl_hex_value(text.ptr[i + 2]) < 0)
                 return FLAMENCO_E_INVALID;
-            to[n++] = (char)(hex(text.ptr[i + 1]) * 16 + hex(text.ptr[i + 2]));
+            to[n++] = (char)(fl_hex_value(text.ptr[i + 1]) * 16 + fl_hex_value(text.ptr[i + 2]));
             i += 2;
         } else if ((c <= '~' && c >= ' ') || c == '\t') {
             to[n++] = c;

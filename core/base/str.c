@@ -89,14 +89,6 @@ int32_t fl_str_int(flamenco_str s, int64_t *out)
     return FLAMENCO_OK;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = to_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int32_t fl_str_percent_decode(fl_arena *arena, flamenco_str s, int plus, flamenco_str *out)
 {
     if (s.len >= SIZE_MAX)
@@ -108,8 +100,8 @@ int32_t fl_str_percent_decode(fl_arena *arena, flamenco_str s, int plus, flamenc
     for (uint64_t i = 0; i < s.len; ++i) {
         char c = s.ptr[i];
         if (c == '%') {
-            int high = s.len - i > 2 ? hex_value(s.ptr[i + 1]) : -1;
-            int low = s.len - i > 2 ? hex_value(s.ptr[i + 2]) : -1;
+            int high = s.len - i > 2 ? fl_hex_value(s.ptr[i + 1]) : -1;
+            int low = s.len - i > 2 ? fl_hex_value(s.ptr[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return FLAMENCO_E_INVALID;
             c = (char)(high << 4 | low);

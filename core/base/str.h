@@ -38,4 +38,14 @@ int fl_str_is_utf8(flamenco_str s);
 /* Copies s with every invalid byte sequence, one byte at a time, replaced by U+FFFD. ptr NULL: memory is exhausted. */
 flamenco_str fl_str_to_utf8(fl_arena *arena, flamenco_str s);
 
+/* The value of a hexadecimal digit, or -1. */
+static inline int fl_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 #endif

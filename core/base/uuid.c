@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "core/base/str.h"
+
 typedef struct pool {
     uint8_t bytes[4096];
     size_t left; /* unused bytes, at the end */
@@ -85,17 +87,6 @@ void fl_uuid_format(const flamenco_uuid *uuid, char out[37])
     *to = '\0';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 int32_t fl_uuid_parse(flamenco_str text, flamenco_uuid *out)
 {
     if (text.len != 36)
@@ -105,8 +96,8 @@ int32_t fl_uuid_parse(flamenco_str text, flamenco_uuid *out)
     for (int i = 0; i < 16; ++i) {
         if ((i == 4 || i == 6 || i == 8 || i == 10) && *from++ != '-')
             return FLAMENCO_E_INVALID;
-        int high = hex_value(from[0]);
-        int low = hex_value(from[1]);
+        int high = fl_hex_value(from[0]);
+        int low = fl_hex_value(from[1]);
         if (high < 0 || low < 0)
             return FLAMENCO_E_INVALID;
         made.b[i] = (uint8_t)(high << 4 | low);

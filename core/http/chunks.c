@@ -4,16 +4,9 @@
  */
 #include "core/http/chunks.h"
 
-#define LINE_MAX_BYTES 16384u
+#include "core/base/str.h"
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+#define LINE_MAX_BYTES 16384u
 
 static void end_size_line(fl_chunks *c)
 {
@@ -27,7 +20,7 @@ static void end_size_line(fl_chunks *c)
 
 static void take_size(fl_chunks *c, char byte)
 {
-    int digit = hex(byte);
+    int digit = fl_hex_value(byte);
     if (digit >= 0 && c->digits < 15) {
         c->left = c->left * 16 + (uint64_t)digit;
         ++c->digits;
