@@ -149,24 +149,13 @@ void fl_interrupt(void *self, flamenco_session *session)
 
 /* ---- Transactions ---- */
 
-static flamenco_session *session_of(const flamenco_cx *cx)
-{
-    return cx->txn != NULL ? cx->txn->session : NULL;
-}
-
-static int32_t run_statement(flamenco_session *s, fl_sql id)
-{
-    fl_query q = fl_query_begin(s, id);
-    return fl_query_run(&q);
-}
-
 /* Waits for the first read: it takes the snapshot. */
 static int32_t begin_snapshot(flamenco_session *s)
 {
     int64_t batch;
-    int32_t rc = run_statement(s, FL_SQL_BEGIN_READ);
+    int32_t rc = fl_run_statement(s, FL_SQL_BEGIN_READ);
     if (rc == FLAMENCO_OK)
-        rc = run_statement(s, FL_SQL_READ_MARK);
+        rc = fl_run_statement(s, FL_SQL_READ_MARK);
     fl_query q = fl_query_begin(s, FL_SQL_BATCH_GET);
     return rc == FLAMENCO_OK ? fl_query_int(&q, 0, &batch) : rc;
 }
@@ -194,7 +183,7 @@ static int32_t begin_writer(flamenco_session *s)
 {
     if (s->db == NULL || s->lost || !fl_wire_lives(s))
         return fl_wire_lost(s);
-    return run_statement(s, FL_SQL_BEGIN_WRITE);
+    return fl_run_statement(s, FL_SQL_BEGIN_WRITE);
 }
 
 int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err)
@@ -223,34 +212,11 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
-/* Returns code, which a reader of this file alone can see. */
-static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
-{
-    (void)flamenco_fail(err, code, "%s", why);
-    return code;
-}
-
-/* Begins or ends the executor's savepoint as far as the caller can tell; it must be open, or not. */
-static int32_t enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err)
-{
-    flamenco_session *s = session_of(cx);
-    if (s == NULL || s->in_savepoint != must_be_open)
-        return refuse(err, FLAMENCO_E_INVALID,
-                      s == NULL      ? "outside a transaction"
-                      : must_be_open ? "no savepoint is open"
-                                     : "a savepoint is open already");
-    if (s->kind != FLAMENCO_SESSION_WRITER)
-        return refuse(err, FLAMENCO_E_INVALID, "a reader has no savepoints");
-    if (s->visiting != 0)
-        return refuse(err, FLAMENCO_E_INVALID, "no savepoint begins or ends while a list is given out");
-    return fl_enter(call, cx, FL_READ, err);
-}
-
 int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
     fl_call call;
-    int32_t rc = enter_savepoint(&call, cx, 0, err);
+    int32_t rc = fl_enter_savepoint(&call, cx, 0, err);
     if (rc != FLAMENCO_OK)
         return rc;
     /* PostgreSQL hears of it with the first change (fl_enter): a third of the requests change nothing. */
@@ -259,25 +225,11 @@ int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
     return fl_leave(&call, FLAMENCO_OK);
 }
 
-int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)
-{
-    (void)self;
-    fl_call call;
-    int32_t rc = enter_savepoint(&call, cx, 1, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    if (call.s->savepoint_set)
-        rc = run_statement(call.s, FL_SQL_RELEASE);
-    if (rc == FLAMENCO_OK)
-        call.s->in_savepoint = 0;
-    return fl_leave(&call, rc);
-}
-
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
     fl_call call;
-    int32_t rc = enter_savepoint(&call, cx, 1, err);
+    int32_t rc = fl_enter_savepoint(&call, cx, 1, err);
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_session *s = call.s;
@@ -285,18 +237,18 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
     if (s->savepoint_set && s->n_sent > 0)
         rc = fl_wire_settle(s, NULL);
     if (rc == FLAMENCO_OK && s->savepoint_set)
-        rc = run_statement(s, FL_SQL_ROLLBACK_TO);
+        rc = fl_run_statement(s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
         fl_rows_rollback(s);
     /* ROLLBACK TO leaves the savepoint open. */
     if (rc == FLAMENCO_OK && s->savepoint_set)
-        rc = run_statement(s, FL_SQL_RELEASE);
+        rc = fl_run_statement(s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
         s->in_savepoint = 0;
     return fl_leave(&call, rc);
 }
 
-static void end_transaction(flamenco_session *s, flamenco_cx *cx)
+void fl_end_transaction(flamenco_session *s, flamenco_cx *cx)
 {
     close_transaction(s);
     fl_rows_rollback(s);
@@ -306,7 +258,7 @@ static void end_transaction(flamenco_session *s, flamenco_cx *cx)
 }
 
 /* The number, the look at the epoch and the commit are one round trip: another epoch is an error, which skips the commit. */
-static int32_t store_batch(flamenco_session *s, uint64_t batch_no)
+int32_t fl_store_batch(flamenco_session *s, uint64_t batch_no)
 {
     fl_query q = fl_query_begin(s, FL_SQL_BATCH_SET);
     fl_bind_int(&q, 1, (int64_t)batch_no);
@@ -323,41 +275,6 @@ static int32_t store_batch(flamenco_session *s, uint64_t batch_no)
         rc = fl_fail(s, FLAMENCO_E_CONFLICT, "another manager has taken over database \"%s\", schema \"%s\"",
                      PQdb(s->db), s->store->schema);
     return fl_query_end(&q, rc);
-}
-
-int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err)
-{
-    fl_store *store = self;
-    const flamenco_host *host = store->host;
-    flamenco_session *s = session_of(cx);
-    if (s == NULL)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "no transaction to commit");
-    s->cx = cx;
-    s->err = err;
-    int64_t began = host->monotonic_us(host->h);
-    int32_t rc;
-    if (s->kind != FLAMENCO_SESSION_WRITER || s->in_savepoint)
-        rc = fl_fail(s, FLAMENCO_E_INVALID, "commit needs the writing session, outside a savepoint");
-    else if (s->failed != 0)
-        rc = fl_fail(s, s->failed, "the transaction has failed before");
-    else
-        rc = store_batch(s, batch_no);
-    if (rc == FLAMENCO_OK)
-        fl_types_commit(s);
-    end_transaction(s, cx);
-    s->cx = NULL;
-    s->err = NULL;
-    fl_store_note(store, rc, rc != FLAMENCO_OK && err != NULL ? err->text : NULL);
-    host->metric(host->h, "postgres_commit_seconds", (double)(host->monotonic_us(host->h) - began) / 1e6);
-    return rc;
-}
-
-void fl_rollback(void *self, flamenco_cx *cx)
-{
-    (void)self;
-    flamenco_session *s = session_of(cx);
-    if (s != NULL)
-        end_transaction(s, cx);
 }
 
 int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flamenco_error *err)
@@ -403,15 +320,10 @@ static int is_guarded(uint32_t how)
 
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
 {
-    flamenco_session *s = session_of(cx);
-    if (s == NULL)
-        return refuse(err, FLAMENCO_E_INVALID, "outside a transaction");
-    if (s->failed != 0)
-        return refuse(err, s->failed, "the transaction has failed before; it can only be rolled back");
-    if (how != FL_READ && s->kind != FLAMENCO_SESSION_WRITER)
-        return refuse(err, FLAMENCO_E_INVALID, "a reader cannot change anything");
-    if (how != FL_READ && s->visiting != 0)
-        return refuse(err, FLAMENCO_E_INVALID, "nothing can be changed while a list is given out");
+    flamenco_session *s = NULL;
+    int32_t rc = fl_may_enter(cx, how, &s, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
     *call = (fl_call){ s, s->cx, s->err, fl_changes(s), how };
     s->cx = cx;
     s->err = err;
@@ -419,13 +331,12 @@ int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *e
         s->stopped = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
     }
-    int32_t rc = FLAMENCO_OK;
     if (how != FL_READ && s->in_savepoint && !s->savepoint_set) {
-        rc = run_statement(s, FL_SQL_SAVEPOINT);
+        rc = fl_run_statement(s, FL_SQL_SAVEPOINT);
         s->savepoint_set = rc == FLAMENCO_OK;
     }
     if (rc == FLAMENCO_OK && is_guarded(how)) {
-        rc = run_statement(s, FL_SQL_METHOD_BEGIN);
+        rc = fl_run_statement(s, FL_SQL_METHOD_BEGIN);
         s->unsure = 0;
     }
     if (rc != FLAMENCO_OK) {
@@ -445,10 +356,10 @@ static int32_t undo(flamenco_session *s, int32_t rc)
     int32_t undone = s->failed;
     s->aborted = 0;
     if (undone == FLAMENCO_OK)
-        undone = run_statement(s, FL_SQL_METHOD_UNDO);
+        undone = fl_run_statement(s, FL_SQL_METHOD_UNDO);
     fl_rows_rollback(s);
     if (undone == FLAMENCO_OK)
-        undone = run_statement(s, FL_SQL_METHOD_KEEP);
+        undone = fl_run_statement(s, FL_SQL_METHOD_KEEP);
     s->err = err;
     return undone == FLAMENCO_OK ? rc : FLAMENCO_E_UNAVAILABLE;
 }
@@ -464,7 +375,7 @@ static int32_t leave_guarded(flamenco_session *s, int32_t rc)
         return s->failed;
     if (rc < 0)
         return undo(s, rc);
-    int32_t kept = run_statement(s, FL_SQL_METHOD_KEEP);
+    int32_t kept = fl_run_statement(s, FL_SQL_METHOD_KEEP);
     return kept != FLAMENCO_OK ? kept : rc;
 }
 
@@ -476,7 +387,7 @@ static int32_t recover(flamenco_session *s, int32_t rc)
         s->err = NULL;
         s->aborted = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
-        int32_t again = run_statement(s, FL_SQL_READ_UNDO);
+        int32_t again = fl_run_statement(s, FL_SQL_READ_UNDO);
         s->err = err;
         return again == FLAMENCO_OK ? rc : again;
     }

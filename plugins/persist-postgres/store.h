@@ -122,8 +122,6 @@ int32_t fl_lease_retake(fl_store *store, PGconn *db, flamenco_error *err);
 /* store.c */
 int32_t fl_store_start(void *self, flamenco_error *err);
 int32_t fl_store_stop(void *self, int64_t deadline_us, flamenco_error *err);
-/* Notes how the writer's last begin or commit ended, for health(). text may be NULL. */
-void fl_store_note(fl_store *store, int32_t rc, const char *text);
 
 /* schema.c */
 typedef struct fl_migration {

@@ -140,11 +140,6 @@ void fl_interrupt(void *self, flamenco_session *session)
 
 /* ---- Transactions ---- */
 
-static flamenco_session *session_of(const flamenco_cx *cx)
-{
-    return cx->txn != NULL ? cx->txn->session : NULL;
-}
-
 int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenco_error *err)
 {
     fl_store *store = self;
@@ -183,40 +178,11 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
-/* Returns code, which a reader of this file alone can see. */
-static int32_t refuse(flamenco_error *err, int32_t code, const char *why)
-{
-    (void)flamenco_fail(err, code, "%s", why);
-    return code;
-}
-
-/* Begins or ends the executor's savepoint as far as the caller can tell; it must be open, or not. */
-static int32_t enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err)
-{
-    flamenco_session *s = session_of(cx);
-    if (s == NULL || s->in_savepoint != must_be_open)
-        return refuse(err, FLAMENCO_E_INVALID,
-                      s == NULL      ? "outside a transaction"
-                      : must_be_open ? "no savepoint is open"
-                                     : "a savepoint is open already");
-    if (s->kind != FLAMENCO_SESSION_WRITER)
-        return refuse(err, FLAMENCO_E_INVALID, "a reader has no savepoints");
-    if (s->visiting != 0)
-        return refuse(err, FLAMENCO_E_INVALID, "no savepoint begins or ends while a list is given out");
-    return fl_enter(call, cx, FL_READ, err);
-}
-
-static int32_t run_statement(flamenco_session *s, fl_sql id)
-{
-    fl_query q = fl_query_begin(s, id);
-    return fl_query_run(&q);
-}
-
 int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
     fl_call call;
-    int32_t rc = enter_savepoint(&call, cx, 0, err);
+    int32_t rc = fl_enter_savepoint(&call, cx, 0, err);
     if (rc != FLAMENCO_OK)
         return rc;
     /* SQLite hears of it with the first change (fl_enter): a third of the requests change nothing. */
@@ -225,40 +191,26 @@ int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
     return fl_leave(&call, FLAMENCO_OK);
 }
 
-int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)
-{
-    (void)self;
-    fl_call call;
-    int32_t rc = enter_savepoint(&call, cx, 1, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    if (call.s->savepoint_set)
-        rc = run_statement(call.s, FL_SQL_RELEASE);
-    if (rc == FLAMENCO_OK)
-        call.s->in_savepoint = 0;
-    return fl_leave(&call, rc);
-}
-
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
     fl_call call;
-    int32_t rc = enter_savepoint(&call, cx, 1, err);
+    int32_t rc = fl_enter_savepoint(&call, cx, 1, err);
     if (rc != FLAMENCO_OK)
         return rc;
     if (call.s->savepoint_set)
-        rc = run_statement(call.s, FL_SQL_ROLLBACK_TO);
+        rc = fl_run_statement(call.s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
         fl_rows_rollback(call.s);
     /* ROLLBACK TO leaves the savepoint open. */
     if (rc == FLAMENCO_OK && call.s->savepoint_set)
-        rc = run_statement(call.s, FL_SQL_RELEASE);
+        rc = fl_run_statement(call.s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
         call.s->in_savepoint = 0;
     return fl_leave(&call, rc);
 }
 
-static void end_transaction(flamenco_session *s, flamenco_cx *cx)
+void fl_end_transaction(flamenco_session *s, flamenco_cx *cx)
 {
     flamenco_error why = FLAMENCO_ERROR_INIT;
     if (close_transaction(s, &why) != FLAMENCO_OK)
@@ -269,7 +221,7 @@ static void end_transaction(flamenco_session *s, flamenco_cx *cx)
     cx->txn = NULL;
 }
 
-static int32_t store_batch(flamenco_session *s, uint64_t batch_no)
+int32_t fl_store_batch(flamenco_session *s, uint64_t batch_no)
 {
     fl_query q = fl_query_begin(s, FL_SQL_BATCH_SET);
     fl_bind_int(&q, 1, (int64_t)batch_no);
@@ -281,41 +233,6 @@ static int32_t store_batch(flamenco_session *s, uint64_t batch_no)
         return fl_fail(s, FLAMENCO_E_CONFLICT, "another manager has taken over %s", s->store->path);
     q = fl_query_begin(s, FL_SQL_COMMIT);
     return fl_query_run(&q);
-}
-
-int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error *err)
-{
-    fl_store *store = self;
-    const flamenco_host *host = store->host;
-    flamenco_session *s = session_of(cx);
-    if (s == NULL)
-        return flamenco_fail(err, FLAMENCO_E_INVALID, "no transaction to commit");
-    s->cx = cx;
-    s->err = err;
-    int64_t began = host->monotonic_us(host->h);
-    int32_t rc;
-    if (s->kind != FLAMENCO_SESSION_WRITER || s->in_savepoint)
-        rc = fl_fail(s, FLAMENCO_E_INVALID, "commit needs the writing session, outside a savepoint");
-    else if (s->failed != 0)
-        rc = fl_fail(s, s->failed, "the transaction has failed before");
-    else
-        rc = store_batch(s, batch_no);
-    if (rc == FLAMENCO_OK)
-        fl_types_commit(s);
-    end_transaction(s, cx);
-    s->cx = NULL;
-    s->err = NULL;
-    fl_store_note(store, rc, rc != FLAMENCO_OK && err != NULL ? err->text : NULL);
-    host->metric(host->h, "sqlite_commit_seconds", (double)(host->monotonic_us(host->h) - began) / 1e6);
-    return rc;
-}
-
-void fl_rollback(void *self, flamenco_cx *cx)
-{
-    (void)self;
-    flamenco_session *s = session_of(cx);
-    if (s != NULL)
-        end_transaction(s, cx);
 }
 
 int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flamenco_error *err)
@@ -340,15 +257,10 @@ int32_t fl_last_batch(void *self, flamenco_session *session, uint64_t *out, flam
 
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err)
 {
-    flamenco_session *s = session_of(cx);
-    if (s == NULL)
-        return refuse(err, FLAMENCO_E_INVALID, "outside a transaction");
-    if (s->failed != 0)
-        return refuse(err, s->failed, "the transaction has failed before; it can only be rolled back");
-    if (how != FL_READ && s->kind != FLAMENCO_SESSION_WRITER)
-        return refuse(err, FLAMENCO_E_INVALID, "a reader cannot change anything");
-    if (how != FL_READ && s->visiting != 0)
-        return refuse(err, FLAMENCO_E_INVALID, "nothing can be changed while a list is given out");
+    flamenco_session *s = NULL;
+    int32_t rc = fl_may_enter(cx, how, &s, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
     *call = (fl_call){ s, s->cx, s->err, sqlite3_total_changes64(s->db), how };
     s->cx = cx;
     s->err = err;
@@ -356,13 +268,12 @@ int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *e
         s->stopped = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
     }
-    int32_t rc = FLAMENCO_OK;
     if (how != FL_READ && s->in_savepoint && !s->savepoint_set) {
-        rc = run_statement(s, FL_SQL_SAVEPOINT);
+        rc = fl_run_statement(s, FL_SQL_SAVEPOINT);
         s->savepoint_set = rc == FLAMENCO_OK;
     }
     if (rc == FLAMENCO_OK && how == FL_ATOMIC)
-        rc = run_statement(s, FL_SQL_METHOD_BEGIN);
+        rc = fl_run_statement(s, FL_SQL_METHOD_BEGIN);
     if (rc != FLAMENCO_OK) {
         s->cx = call->cx;
         s->err = call->err;

@@ -9,6 +9,8 @@
 #ifndef FL_STATEMENTS_H
 #define FL_STATEMENTS_H
 
+#define FL_COMMIT_METRIC "sqlite_commit_seconds"
+
 #define FL_JOB_COLUMNS \
     "h.id,j.uuid,h.status,h.prio,h.hidden,h.tag,g.uuid,j.created,h.updated,h.delete_requested,h.steps_total," \
     "h.steps_done,j.n_tasks,h.n0,h.n1,h.n2,h.n3,h.n4,h.n5,h.n6,j.name,j.type,h.activity,j.settings,j.metadata," \

@@ -59,8 +59,6 @@ static inline int64_t fl_changes(const flamenco_session *s)
 int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc);
 /* The FLAMENCO_E_* of an (extended) result code of SQLite. */
 int32_t fl_error_of(int sqlite_rc);
-/* Notes how the writer's last begin or commit ended, for health(). text may be NULL. */
-void fl_store_note(fl_store *store, int32_t rc, const char *text);
 
 /* Opens a connection with all settings. kind: FLAMENCO_SESSION_*. */
 int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamenco_error *err);

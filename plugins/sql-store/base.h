@@ -91,6 +91,18 @@ typedef struct fl_call {
     uint32_t how;
 } fl_call;
 
+/* The session whose transaction cx is in; NULL = none. */
+flamenco_session *fl_session_of(const flamenco_cx *cx);
+/* Tells whether a method may begin now. Returns 0 with *out filled, or why not, as fl_enter does. */
+int32_t fl_may_enter(const flamenco_cx *cx, uint32_t how, flamenco_session **out, flamenco_error *err);
+/* Begins a method that begins or ends the executor's savepoint, which must be open or not. */
+int32_t fl_enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err);
+/* Of the back end: stores the batch's number and commits; ends the transaction, undoing what was not committed. */
+int32_t fl_store_batch(flamenco_session *s, uint64_t batch_no);
+void fl_end_transaction(flamenco_session *s, flamenco_cx *cx);
+/* Of the back end: notes how the writer's last begin or commit ended, for health(). text may be NULL. */
+void fl_store_note(fl_store *store, int32_t rc, const char *text);
+
 /* Begins a method: finds the session of cx and checks that it may work now. Returns 0 or a negative error, after which the
  * method returns it at once. INVALID: no transaction, a change on a reader, or a change from within a visitor. */
 int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *err);

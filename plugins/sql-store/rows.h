@@ -17,6 +17,8 @@ fl_query fl_query_begin(flamenco_session *s, fl_sql id);
 fl_query fl_query_begin_text(flamenco_session *s, fl_kept *slot, const char *sql);
 /* Tells whether the slot keeps a statement already, so that its text need not be made. */
 int fl_query_is_kept(const fl_kept *slot);
+/* Runs a statement without parameters and rows. */
+int32_t fl_run_statement(flamenco_session *s, fl_sql id);
 void fl_bind_int(fl_query *q, int at, int64_t value);
 void fl_bind_time(fl_query *q, int at, int64_t time_us); /* FLAMENCO_TIME_NONE = NULL */
 void fl_bind_text(fl_query *q, int at, flamenco_str text);
