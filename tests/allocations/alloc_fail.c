@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <link.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,9 @@
 
 #define RANGES 32
 #define FRAMES 48
+#define PATH_FRAMES 4 /* of ours, that tell one path to an allocation from another */
+#define MODULES 128
+#define PATHS 65536u /* a power of two */
 
 /* The C library's own, under the names that it keeps for such purposes. */
 void *__libc_malloc(size_t size);
@@ -28,8 +32,22 @@ static struct {
     uintptr_t from[RANGES], to[RANGES]; /* callers that are not counted */
     size_t n_ranges;
     int ready;
-    const char *count_file;
+    const char *count_file, *paths_file;
 } state;
+
+/* The ways on which allocations were asked for: each one's hash, and the number of the first that came by it. */
+static struct {
+    uint64_t hash, first;
+} paths[PATHS];
+static size_t n_paths;
+
+/* What is loaded. Only one thread at a time notes paths. */
+static struct {
+    uintptr_t from, to;
+    int foreign;
+} modules[MODULES];
+static size_t n_modules;
+static int noting; /* atomic: the lock */
 
 static _Thread_local int paused;
 
@@ -94,6 +112,69 @@ static int note_library(struct dl_phdr_info *info, size_t size, void *ctx)
     return 0;
 }
 
+static int note_module(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    (void)size;
+    (void)ctx;
+    for (int i = 0; i < info->dlpi_phnum && n_modules < MODULES; ++i) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X))
+            continue;
+        modules[n_modules].from = (uintptr_t)info->dlpi_addr + part->p_vaddr;
+        modules[n_modules].to = modules[n_modules].from + part->p_memsz;
+        modules[n_modules].foreign =
+            strncmp(info->dlpi_name, "/usr/lib", 8) == 0 || strncmp(info->dlpi_name, "/lib", 4) == 0;
+        ++n_modules;
+    }
+    return 0;
+}
+
+/* Whether code at an address is a library's of the system. Plugins come and go: what is not known is looked for. */
+static int is_foreign(uintptr_t address)
+{
+    for (int again = 0; again < 2; ++again) {
+        for (size_t i = 0; i < n_modules; ++i) {
+            if (address >= modules[i].from && address < modules[i].to)
+                return modules[i].foreign;
+        }
+        n_modules = 0;
+        dl_iterate_phdr(note_module, NULL);
+    }
+    return 1;
+}
+
+/* The latest callers of ours, as a number. What libraries do among themselves is theirs to test: all their allocations of one
+ * call of ours are one path. */
+static uint64_t hash_path(void)
+{
+    void *frames[FRAMES];
+    uint64_t hash = 14695981039346656037u;
+    ++paused;
+    int n = backtrace(frames, FRAMES), ours = 0;
+    for (int i = 0; i < n && ours < PATH_FRAMES; ++i) {
+        if (is_foreign((uintptr_t)frames[i]))
+            continue;
+        hash = (hash ^ (uintptr_t)frames[i]) * 1099511628211u;
+        ++ours;
+    }
+    --paused;
+    return hash != 0 ? hash : 1;
+}
+
+static void note_path(uint64_t number)
+{
+    uint64_t hash = hash_path(), i = hash & (PATHS - 1);
+    while (paths[i].hash != 0 && paths[i].hash != hash)
+        i = (i + 1) & (PATHS - 1);
+    if (paths[i].hash == 0 && ++n_paths == PATHS) {
+        static const char text[] = "ALLOC_FAIL: more paths than there is room for\n";
+        _exit(write(2, text, sizeof(text) - 1) > 0 ? 4 : 5);
+    }
+    if (paths[i].hash == 0)
+        paths[i].first = number;
+    paths[i].hash = hash;
+}
+
 /* Tells whether this allocation is the one. */
 static int fails(const void *caller)
 {
@@ -104,6 +185,12 @@ static int fails(const void *caller)
             return 0;
     }
     uint64_t n = __atomic_add_fetch(&state.counted, 1, __ATOMIC_RELAXED);
+    if (state.paths_file != NULL) {
+        while (__atomic_exchange_n(&noting, 1, __ATOMIC_ACQUIRE))
+            sched_yield();
+        note_path(n);
+        __atomic_store_n(&noting, 0, __ATOMIC_RELEASE);
+    }
     if (n != __atomic_load_n(&state.fail_at, __ATOMIC_RELAXED))
         return 0;
     __atomic_store_n(&state.happened, 1, __ATOMIC_SEQ_CST);
@@ -254,6 +341,18 @@ static void write_count(void)
     fclose(f);
 }
 
+static void write_paths(void)
+{
+    FILE *f = fopen(state.paths_file, "w");
+    if (f == NULL)
+        return;
+    for (size_t i = 0; i < PATHS; ++i) {
+        if (paths[i].hash != 0)
+            fprintf(f, "%llu\n", (unsigned long long)paths[i].first);
+    }
+    fclose(f);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     void *frames[2];
@@ -269,6 +368,9 @@ __attribute__((constructor)) static void begin(void)
         }
         alloc_fail_arm(at != NULL ? strtoull(at, NULL, 10) : 0);
         atexit(write_count);
+        state.paths_file = getenv("ALLOC_FAIL_PATHS");
+        if (state.paths_file != NULL)
+            atexit(write_paths);
     }
     state.ready = 1;
 }

@@ -2,7 +2,8 @@
  *
  * alloc_fail.h - lets one allocation of the process fail. alloc_fail.c takes the place of malloc, calloc and realloc: linked
  * into a program, or preloaded (then the environment arms it: ALLOC_FAIL_AT=n, and ALLOC_FAIL_COUNT=FILE gets the number of
- * allocations at the end). Those that the C library, the loader and the test framework make for themselves are not counted.
+ * allocations at the end; ALLOC_FAIL_PATHS=FILE gets the number of the first allocation of each path: the latest callers,
+ * without those in libraries of the system). Those that the C library, the loader and the test framework make for themselves are not counted.
  */
 #ifndef ALLOC_FAIL_H
 #define ALLOC_FAIL_H

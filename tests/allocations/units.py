@@ -3,10 +3,11 @@
 """Runs unit tests again and again, each time with another allocation failing (alloc_fail.c, preloaded). A test may fail then,
 since it does not get what it expects. What must not happen: the code under test ends the process by a signal, or never ends.
 
-usage: units.py BUILD [--tries N | --every] [--jobs N] [NAME...]
+usage: units.py BUILD [--paths] [--tries N | --every] [--jobs N] [NAME...]
 
+  --paths    only the first allocation of each path to one: the latest callers, without those in libraries
   --tries N  so many allocations of each program, evenly spread (8)
-  --every    every allocation of each program: hours
+  --every    all of them; with --paths half an hour, without it days
   --jobs N   programs at one time (2)
   NAME       parts of the names of tests; without any, those of all suites of SUITES
 """
@@ -67,6 +68,12 @@ class Program:
             raise SystemExit(f"{self.name} fails when all allocations succeed:\n{done.stdout.decode()[-2000:]}")
         return int(self.counts.read_text().split()[0])
 
+    def first_of_each_path(self):
+        found = Path(self.scratch.name) / "paths"
+        subprocess.run(self.command, env={**self.env, "ALLOC_FAIL_PATHS": str(found)}, capture_output=True, stdin=subprocess.DEVNULL,
+                       check=True)
+        return sorted(int(line) for line in found.read_text().split())
+
 
 def place(line):
     """file:line of a frame in our sources, or None."""
@@ -83,22 +90,25 @@ def place(line):
     return None if file.startswith("..") or "cmocka" in file else f"{file}:{number}"
 
 
-def sweep(build, test, tries, every):
+def sweep(build, test, options):
     program = Program(build, *test)
     total = program.count()
-    wanted = range(1, total + 1) if every or tries >= total else sorted({1 + k * total // tries for k in range(tries)})
+    among = program.first_of_each_path() if options.paths else range(1, total + 1)
+    n = len(among) if options.every else min(options.tries, len(among))
+    wanted = [among[k * len(among) // n] for k in range(n)]
     wrong = []
     for at in wanted:
         found = program.run(at)
         if found:
             wrong.append(f"allocation {at}: {found}")
-    return program.name, total, len(wanted), wrong
+    return program.name, total, len(among) if options.paths else None, len(wanted), wrong
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("build", type=Path)
     parser.add_argument("--tries", type=int, default=8)
+    parser.add_argument("--paths", action="store_true")
     parser.add_argument("--every", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*")
@@ -106,8 +116,9 @@ def main():
     tests = list(tests_of(options.build, options.names))
     failed = made = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for name, total, n, wrong in pool.map(lambda t: sweep(options.build.resolve(), t, options.tries, options.every), tests):
-            print(f"{'FAILED' if wrong else 'ok':6} {name}: {n} of {total} allocations failed one by one", flush=True)
+        for name, total, paths, n, wrong in pool.map(lambda t: sweep(options.build.resolve(), t, options), tests):
+            print(f"{'FAILED' if wrong else 'ok':6} {name}: {n} of {total} allocations failed one by one"
+                  f"{'' if paths is None else f', of {paths} paths'}", flush=True)
             for text in wrong:
                 print(f"       {text}", flush=True)
             failed += bool(wrong)
