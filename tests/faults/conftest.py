@@ -29,6 +29,16 @@ from faultlib.mounts import Ext4, Tmpfs, why_no_mounts  # noqa: E402
 _figures = []
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures how the manager does; test.sh runs nothing beside it")
+
+
+def pytest_runtest_logreport(report):
+    """Figures come with a test's report, so that they come from other processes, too."""
+    if report.when == "teardown":
+        _figures.extend(f"{report.nodeid.rpartition('::')[2]}: {text}" for name, text in report.user_properties if name == "figure")
+
+
 def pytest_terminal_summary(terminalreporter):
     if _figures:
         terminalreporter.section("figures")
@@ -40,7 +50,7 @@ def pytest_terminal_summary(terminalreporter):
 def figure(request):
     """Takes a line of figures, shown at the end of the run whether the test passes or not."""
     def note(text):
-        _figures.append(f"{request.node.name}: {text}")
+        request.node.user_properties.append(("figure", text))
     return note
 
 

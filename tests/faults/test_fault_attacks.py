@@ -12,6 +12,7 @@ from faultlib.link import Link
 from harness.check import wait_until
 from harness.manager import sanitizer, scale
 
+pytestmark = pytest.mark.alone
 QUICK = {"http": {"head_timeout": "1s", "body_timeout": "1s", "reply_timeout": "1s"}}
 QUIET, ATTACKED = 1.2, 1.8  # seconds
 
