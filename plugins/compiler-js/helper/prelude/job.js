@@ -6,7 +6,7 @@
 
     let settings = {};
     let metadata = {};
-    let added = []; // snapshots, until the script asks for job.tasks
+    let added = []; // tasks (tasks.js), until the script asks for job.tasks
     let tasks = null; // the array that it got then
     const own = { jobID: "", workerTagUUID: "", name: "", jobType: "", priority: 50, status: "under-construction",
         created: null, shamanCheckoutID: "" };
@@ -27,11 +27,15 @@
     function addTask(task) {
         if (added.length >= most)
             tooMany();
-        const t = snapshot(task, "addTask");
-        if (tasks !== null)
-            tasks[tasks.length] = showTask(t);
-        else
+        const t = insideOfTask(task, "addTask");
+        if (tasks !== null) {
+            tasks[tasks.length] = showTask(copyTask(t));
+        } else if (t.ident === t && t.index < 0 && t.shown === null) {
+            t.index = added.length;
             added[added.length] = t;
+        } else {
+            added[added.length] = copyTask(t);
+        }
     }
 
     const jobHandler = handler("the job", jobNames, {
@@ -48,8 +52,11 @@
             case "tasks":
                 if (tasks === null) {
                     tasks = [];
-                    for (let i = 0; i < added.length; i++)
+                    for (let i = 0; i < added.length; i++) {
+                        if (added[i].index >= 0)
+                            leaveJob(added[i]);
                         tasks[i] = showTask(added[i]);
+                    }
                 }
                 return tasks;
             case "jobID":
@@ -104,6 +111,7 @@
         storage = new ProxyType({}, storageHandler);
         added = [];
         tasks = null;
+        finishing = false;
         forgetLast();
         trail.length = 0;
         shared = null;
@@ -155,18 +163,18 @@
     }
 
     function emitTask(t, buffer) {
-        const { deps, ident, commands } = t;
-        const steps = stepsOf(commands);
+        const { deps, ident, first, more } = t;
+        const steps = stepsOf(t);
         // In three pieces: the parameters are the largest part by far, and making a text of the whole would copy them.
         let head = "null";
         let parameters = "";
         let tail = "";
-        if (commands.length > 0) {
-            head = "[" + headOf(commands[0]);
-            parameters = boxText(commands[0].box);
-            tail = tailOf(commands[0]);
-            for (let i = 1; i < commands.length; i++)
-                tail += "," + headOf(commands[i]) + keptText(boxText(commands[i].box)) + tailOf(commands[i]);
+        if (first !== null) {
+            head = "[" + headOf(first);
+            parameters = boxText(first.box);
+            tail = tailOf(first);
+            for (let i = 0; more !== null && i < more.length; i++)
+                tail += "," + headOf(more[i]) + keptText(boxText(more[i].box)) + tailOf(more[i]);
             tail += "]";
         }
         let n = 0;
@@ -185,10 +193,12 @@
         return buffer;
     }
 
-    function stepsOf(commands) {
-        let steps = 0;
-        for (let i = 0; i < commands.length; i++)
-            steps += commands[i].steps > 1 ? commands[i].steps : 1;
+    const stepsOfCommand = ({ steps }) => (steps > 1 ? steps : 1);
+
+    function stepsOf({ first, more }) {
+        let steps = first === null ? 0 : stepsOfCommand(first);
+        for (let i = 0; more !== null && i < more.length; i++)
+            steps += stepsOfCommand(more[i]);
         return steps;
     }
 
@@ -199,13 +209,17 @@
         if (tasks !== null) {
             all = [];
             for (let i = 0; i < tasks.length; i++)
-                all[i] = snapshot(tasks[i], `job.tasks[${i}]`);
+                all[i] = copyTask(insideOfTask(tasks[i], `job.tasks[${i}]`));
         }
+        for (let i = 0; i < added.length; i++)
+            added[i].ident.index = -1;
+        finishing = true;
+        added = all;
         let nDeps = 0;
         let steps = 0;
         const uuids = new MapType();
         for (let i = 0; i < all.length; i++) {
-            const { ident, name, deps, commands } = all[i];
+            const { ident, name, deps } = all[i];
             if (ident.index >= 0)
                 throw new TypeErrorType(`task "${name}" was added twice`);
             ident.index = i;
@@ -214,7 +228,7 @@
                     throw new TypeErrorType(`two tasks have the UUID ${ident.uuid}`);
                 mapSet(uuids, ident.uuid, true);
             }
-            steps += stepsOf(commands);
+            steps += stepsOf(all[i]);
             if (deps !== null)
                 nDeps += deps.length;
         }
