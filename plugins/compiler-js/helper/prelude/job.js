@@ -143,38 +143,43 @@
         return out;
     }
 
-    // What stands around a command's parameters, of the last one: it is the same for most of a job.
-    const last = { name: "", head: '{"name":"","parameters":', steps: 0, tail: ',"total_step_count":0}' };
+    // What stands around a command's parameters, of the last one, and of one that is alone in its task: it is the same for most of
+    // a job, and a text that is there already is no garbage.
+    const last = { name: "", head: '{"name":"","parameters":', onlyHead: '[{"name":"","parameters":', steps: 0,
+        tail: ',"total_step_count":0}', onlyTail: ',"total_step_count":0}]' };
 
-    function headOf({ name }) {
+    function lookAt({ name, steps }) {
         if (name !== last.name) {
             last.head = `{"name":${stringify(name)},"parameters":`;
+            last.onlyHead = `[${last.head}`;
             last.name = name;
         }
-        return last.head;
-    }
-
-    function tailOf({ steps }) {
         if (steps !== last.steps) {
             last.tail = `,"total_step_count":${steps}}`;
+            last.onlyTail = `${last.tail}]`;
             last.steps = steps;
         }
-        return last.tail;
+        return last;
     }
 
     function emitTask(t, buffer) {
-        const { deps, ident, first, more } = t;
+        // All of it now: a getter in parameters may change the task, which then leaves what is read here as it is.
+        const { ident, name, type, priority, first, more, deps } = t;
         const steps = stepsOf(t);
         // In three pieces: the parameters are the largest part by far, and making a text of the whole would copy them.
         let head = "null";
         let parameters = "";
         let tail = "";
         if (first !== null) {
-            head = "[" + headOf(first);
+            lookAt(first);
+            head = last.onlyHead;
             parameters = boxText(first.box);
-            tail = tailOf(first);
-            for (let i = 0; more !== null && i < more.length; i++)
-                tail += "," + headOf(more[i]) + keptText(boxText(more[i].box)) + tailOf(more[i]);
+            tail = last.onlyTail;
+        }
+        if (more !== null) {
+            tail = last.tail;
+            for (let i = 0; i < more.length; i++)
+                tail += "," + lookAt(more[i]).head + keptText(boxText(more[i].box)) + last.tail;
             tail += "]";
         }
         let n = 0;
@@ -182,14 +187,15 @@
             n = deps.length;
             if (n > buffer.length)
                 buffer = new Int32(n * 2);
+            const caller = `task "${name}", dependencies`;
             for (let i = 0; i < n; i++) {
-                const index = identOf(deps[i], `task "${t.name}", dependencies`).index;
+                const { index } = identOf(deps[i], caller);
                 if (index < 0)
-                    throw new TypeErrorType(`task "${t.name}" depends on a task that was not added to the job`);
+                    throw new TypeErrorType(`task "${name}" depends on a task that was not added to the job`);
                 buffer[i] = index;
             }
         }
-        native.task(ident.uuid, t.name, t.type, t.priority, steps, head, parameters, tail, n, buffer);
+        native.task(ident.uuid, name, type, priority, steps, head, parameters, tail, n, buffer);
         return buffer;
     }
 

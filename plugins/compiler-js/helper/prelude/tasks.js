@@ -182,8 +182,15 @@
     let finishing = false;
 
     function leaveJob(t) {
-        if (added[t.index] === t)
-            added[t.index] = copyTask(t);
+        if (added[t.index] === t) {
+            const copy = copyTask(t);
+            const { more, deps } = copy;
+            copy.more = t.more;
+            copy.deps = t.deps;
+            t.more = more; // of the lists, too, what is in the job stays
+            t.deps = deps;
+            added[t.index] = copy;
+        }
         if (!finishing)
             t.index = -1;
     }
