@@ -6,12 +6,12 @@
 
 struct fl_job_row {
     flamenco_uuid uuid;
-    flamenco_str name, type;
-    const char *commands; /* behind the bytes that they share with the task before */
-    uint64_t shared, len;
+    const flamenco_str *type;
+    const char *texts; /* the name; the commands behind the bytes that they share with the task before */
+    int64_t steps_total;
+    uint32_t name_len, shared, len;
     int32_t priority;
     uint32_t open_deps;
-    int64_t steps_total;
 };
 
 /* Room for `size` bytes in *at, whose contents are kept when `keep` says how many there are. What it leaves behind stays in the
@@ -50,26 +50,50 @@ int32_t fl_job_rows_init(fl_job_rows *rows, fl_arena *arena, uint64_t most)
     return rows->rows != NULL ? FLAMENCO_OK : FLAMENCO_E_NOMEM;
 }
 
-/* Keeps what the commands do not share with those of the task before. */
-static int32_t add_commands(fl_job_rows *rows, fl_job_row *row, flamenco_str commands)
+/* How many bytes the commands share with those of the task before. */
+static size_t shared_with_last(const fl_job_rows *rows, const fl_job_row *row, flamenco_str commands)
 {
-    size_t shared = 0;
-    size_t len = (size_t)commands.len;
-    if (rows->n % FL_JOB_ROWS_BLOCK != 0) {
-        const fl_job_row *before = row - 1;
-        size_t last = (size_t)(before->shared + before->len);
-        shared = count_shared(rows->last, commands.ptr, last < len ? last : len);
-    }
+    if (rows->n % FL_JOB_ROWS_BLOCK == 0)
+        return 0;
+    size_t last = (size_t)row[-1].shared + row[-1].len;
+    return count_shared(rows->last, commands.ptr, last < commands.len ? last : (size_t)commands.len);
+}
+
+/* Keeps the name, and what the commands do not share with those of the task before. */
+static int32_t add_texts(fl_job_rows *rows, fl_job_row *row, flamenco_str name, flamenco_str commands)
+{
+    if (name.len > UINT32_MAX || commands.len > UINT32_MAX)
+        return FLAMENCO_E_NOMEM; /* no store takes such texts */
+    size_t shared = shared_with_last(rows, row, commands);
+    size_t rest = (size_t)commands.len - shared;
+    char *texts = fl_arena_alloc(rows->arena, (size_t)name.len + rest + 1);
     /* With one task there is none to compare with. */
-    if (rows->most > 1 && !make_room(rows->arena, &rows->last, &rows->last_cap, len, shared))
+    if (texts == NULL ||
+        (rows->most > 1 && !make_room(rows->arena, &rows->last, &rows->last_cap, (size_t)commands.len, shared)))
         return FLAMENCO_E_NOMEM;
-    flamenco_str rest = { commands.ptr + shared, commands.len - shared };
-    if (rows->most > 1 && rest.len > 0)
-        memcpy(rows->last + shared, rest.ptr, (size_t)rest.len);
-    row->commands = fl_arena_copy(rows->arena, rest).ptr;
-    row->shared = shared;
-    row->len = rest.len;
-    return row->commands != NULL ? FLAMENCO_OK : FLAMENCO_E_NOMEM;
+    if (name.len > 0)
+        memcpy(texts, name.ptr, (size_t)name.len);
+    if (rest > 0)
+        memcpy(texts + name.len, commands.ptr + shared, rest);
+    if (rest > 0 && rows->most > 1)
+        memcpy(rows->last + shared, commands.ptr + shared, rest);
+    row->texts = texts;
+    row->name_len = (uint32_t)name.len;
+    row->shared = (uint32_t)shared;
+    row->len = (uint32_t)rest;
+    return FLAMENCO_OK;
+}
+
+/* Most tasks of a job have one type: its text is kept once. */
+static const flamenco_str *keep_type(fl_job_rows *rows, const fl_job_row *row, flamenco_str text)
+{
+    if (rows->n > 0 && flamenco_str_equal(*row[-1].type, text))
+        return row[-1].type;
+    flamenco_str *type = fl_arena_alloc(rows->arena, sizeof(*type));
+    if (type == NULL)
+        return NULL;
+    *type = fl_arena_copy(rows->arena, text);
+    return type->ptr != NULL ? type : NULL;
 }
 
 int32_t fl_job_rows_add(fl_job_rows *rows, const flamenco_compiled_task *task, const flamenco_uuid *uuid)
@@ -79,13 +103,10 @@ int32_t fl_job_rows_add(fl_job_rows *rows, const flamenco_compiled_task *task, c
     row->priority = task->priority;
     row->open_deps = (uint32_t)task->n_deps;
     row->steps_total = task->steps_total;
-    row->name = fl_arena_copy(rows->arena, task->name);
-    /* Most tasks of a job have one type: its text is kept once. */
-    row->type = rows->n > 0 && flamenco_str_equal(row[-1].type, task->type) ? row[-1].type
-                                                                            : fl_arena_copy(rows->arena, task->type);
-    if (row->name.ptr == NULL || row->type.ptr == NULL)
+    row->type = keep_type(rows, row, task->type);
+    if (row->type == NULL)
         return FLAMENCO_E_NOMEM;
-    int32_t rc = add_commands(rows, row, task->commands);
+    int32_t rc = add_texts(rows, row, task->name, task->commands);
     if (rc == FLAMENCO_OK)
         rows->n++;
     return rc;
@@ -95,7 +116,7 @@ static int make_out(fl_job_rows *rows, uint64_t first, uint64_t n)
 {
     size_t size = 0;
     for (uint64_t i = first; i < first + n; ++i)
-        size += (size_t)(rows->rows[i].shared + rows->rows[i].len);
+        size += (size_t)rows->rows[i].shared + rows->rows[i].len;
     if (rows->out_cap < n) {
         rows->out = fl_arena_alloc(rows->arena, (size_t)n * sizeof(*rows->out));
         rows->out_cap = rows->out != NULL ? n : 0;
@@ -111,8 +132,8 @@ const flamenco_new_task *fl_job_rows_get(fl_job_rows *rows, uint64_t first, uint
     const char *before = to;
     for (uint64_t i = 0; i < n; ++i) {
         const fl_job_row *row = &rows->rows[first + i];
-        memcpy(to, before, (size_t)row->shared);
-        memcpy(to + row->shared, row->commands, (size_t)row->len);
+        memcpy(to, before, row->shared);
+        memcpy(to + row->shared, row->texts + row->name_len, row->len);
         rows->out[i] = (flamenco_new_task){ .struct_size = (uint32_t)sizeof(rows->out[i]),
                                             .status = FLAMENCO_TASK_QUEUED,
                                             .uuid = row->uuid,
@@ -122,11 +143,11 @@ const flamenco_new_task *fl_job_rows_get(fl_job_rows *rows, uint64_t first, uint
                                             .updated_us = now_us,
                                             .touched_us = FLAMENCO_TIME_NONE,
                                             .steps_total = row->steps_total,
-                                            .name = row->name,
-                                            .type = row->type,
-                                            .commands = { to, row->shared + row->len } };
+                                            .name = { row->texts, row->name_len },
+                                            .type = *row->type,
+                                            .commands = { to, (uint64_t)row->shared + row->len } };
         before = to;
-        to += row->shared + row->len;
+        to += (size_t)row->shared + row->len;
     }
     return rows->out;
 }

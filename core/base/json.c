@@ -120,21 +120,58 @@ static void add_escape(fl_buf *out, unsigned char c)
     fl_buf_add(out, text, 2);
 }
 
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+/* Tells whether one of 16 bytes is of another class than 0. */
+static int any_needs_work(const void *bytes)
+{
+    bytes16 b;
+    uint64_t found[2];
+    memcpy(&b, bytes, sizeof(b));
+    /* With one bit set, '<' becomes '>', and '"' becomes '&'. */
+    bytes16 hits = (bytes16)(b < 0x20) | (bytes16)(b >= 0x80) | (bytes16)((b | 2) == '>') | (bytes16)((b | 4) == '&') |
+                   (bytes16)(b == '\\');
+    memcpy(found, &hits, sizeof(found));
+    return (found[0] | found[1]) != 0;
+}
+
+/* The same for n bytes, 4 to 16: two pieces of them that overlap make 16. */
+static int any_of_few(const unsigned char *p, size_t n)
+{
+    uint64_t pieces[2];
+    if (n >= 8) {
+        memcpy(&pieces[0], p, 8);
+        memcpy(&pieces[1], p + n - 8, 8);
+    } else {
+        uint32_t ends[2];
+        memcpy(&ends[0], p, 4);
+        memcpy(&ends[1], p + n - 4, 4);
+        pieces[0] = pieces[1] = (uint64_t)ends[0] << 32 | ends[1];
+    }
+    return any_needs_work(pieces);
+}
+
 /* Returns how many bytes from p on can be copied as they are. */
 static size_t plain_run(const unsigned char *p, size_t left)
 {
     const unsigned char *begin = p;
     while (left > 0) {
-        uint8_t class = byte_class[*p];
-        size_t n = 1;
-        if (class == 1)
-            break;
-        if (class == 2) {
-            n = fl_utf8_length(p, left);
-            /* U+2028 and U+2029 are line ends in old JavaScript, though not in JSON. */
-            if (n == 0 || (n == 3 && p[0] == 0xE2 && p[1] == 0x80 && (p[2] & 0xFE) == 0xA8))
-                break;
+        size_t n = left < 16 ? left : 16;
+        if (n >= 4 && !any_of_few(p, n)) {
+            p += n;
+            left -= n;
+            continue;
         }
+        while (left > 0 && byte_class[*p] == 0) {
+            ++p;
+            --left;
+        }
+        if (left == 0 || byte_class[*p] == 1)
+            break;
+        n = fl_utf8_length(p, left);
+        /* U+2028 and U+2029 are line ends in old JavaScript, though not in JSON. */
+        if (n == 0 || (n == 3 && p[0] == 0xE2 && p[1] == 0x80 && (p[2] & 0xFE) == 0xA8))
+            break;
         p += n;
         left -= n;
     }

@@ -53,10 +53,13 @@ static civil civil_of_seconds(int64_t seconds)
     return c;
 }
 
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                  "8081828384858687888990919293949596979899";
+
 static char *put_two(char *to, uint32_t value)
 {
-    to[0] = (char)('0' + value / 10 % 10);
-    to[1] = (char)('0' + value % 10);
+    memcpy(to, digit_pairs + value % 100 * 2, 2);
     return to + 2;
 }
 
@@ -79,19 +82,28 @@ static char *put_fraction(char *to, uint64_t value, int digits)
 {
     if (value == 0)
         return to;
-    while (value % 10 == 0) {
-        value /= 10;
-        --digits;
-    }
     *to++ = '.';
-    return put_number(to, value, digits);
+    char *end = to + digits;
+    char *at = end;
+    for (; at - to >= 2; value /= 100)
+        put_two(at -= 2, (uint32_t)(value % 100));
+    if (at > to)
+        *to = (char)('0' + value % 10);
+    while (end[-1] == '0')
+        --end;
+    return end;
 }
 
 static char *put_date_time(char *to, const civil *c)
 {
-    if (c->year < 0)
-        *to++ = '-';
-    to = put_number(to, (uint64_t)(c->year < 0 ? -c->year : c->year), 4);
+    if (c->year >= 0 && c->year <= 9999) {
+        to = put_two(to, (uint32_t)(c->year / 100));
+        to = put_two(to, (uint32_t)(c->year % 100));
+    } else {
+        if (c->year < 0)
+            *to++ = '-';
+        to = put_number(to, (uint64_t)(c->year < 0 ? -c->year : c->year), 4);
+    }
     *to++ = '-';
     to = put_two(to, c->month);
     *to++ = '-';

@@ -5,6 +5,7 @@
  */
 #include "core/base/uuid.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <sys/random.h>
 
@@ -74,17 +75,32 @@ int32_t fl_uuid_make_v7(int64_t now_us, flamenco_uuid *out)
     return FLAMENCO_OK;
 }
 
+/* Writes the 8 digits of 4 bytes, all at once: lists are full of UUIDs. */
+static void put_hex(const uint8_t *bytes, char out[8])
+{
+    uint32_t four;
+    memcpy(&four, bytes, sizeof(four));
+    uint64_t x = le32toh(four);
+    x = (x | x << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    x = (x | x << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    x = (x >> 4 | x << 8) & UINT64_C(0x0F0F0F0F0F0F0F0F); /* a digit's value in each byte, the first in the lowest */
+    uint64_t letters = ((x + UINT64_C(0x0606060606060606)) >> 4) & UINT64_C(0x0101010101010101);
+    x = htole64(x + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10));
+    memcpy(out, &x, sizeof(x));
+}
+
 void fl_uuid_format(const flamenco_uuid *uuid, char out[37])
 {
-    static const char digits[] = "0123456789abcdef";
-    char *to = out;
-    for (int i = 0; i < 16; ++i) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *to++ = '-';
-        *to++ = digits[uuid->b[i] >> 4];
-        *to++ = digits[uuid->b[i] & 0x0F];
+    char middle[16];
+    put_hex(uuid->b, out);
+    put_hex(uuid->b + 4, middle);
+    put_hex(uuid->b + 8, middle + 8);
+    put_hex(uuid->b + 12, out + 28);
+    for (int i = 0; i < 4; ++i) {
+        out[8 + 5 * i] = '-';
+        memcpy(out + 9 + 5 * i, middle + 4 * i, 4);
     }
-    *to = '\0';
+    out[36] = '\0';
 }
 
 int32_t fl_uuid_parse(flamenco_str text, flamenco_uuid *out)

@@ -119,8 +119,10 @@ static int spawn_process(const fl_pool *pool, const pipes *p, pid_t *pid)
     char wasm_off[] = "JSC_useWasm=0";
     /* Without a JIT the engine takes the machine to be tiny, and collects garbage whenever the heap has grown by a fifth. */
     char growth[] = "JSC_miniVMHeapGrowthFactor=1.5";
+    /* While a thread collects, the script would go on and make more. The helper has nothing else to do, so it waits. */
+    char waits[] = "JSC_useConcurrentGC=0";
     char lang[] = "LANG=C.UTF-8";
-    char *env[] = { pool->settings.jit ? jit_on : jit_off, dfg_off, wasm_off, growth, lang, zone, NULL };
+    char *env[] = { pool->settings.jit ? jit_on : jit_off, dfg_off, wasm_off, growth, waits, lang, zone, NULL };
     char *argv[] = { pool->settings.helper, manager, NULL };
 
     posix_spawn_file_actions_t actions;

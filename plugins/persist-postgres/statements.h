@@ -130,10 +130,11 @@
                               " AND h.hidden=0 ORDER BY t.id")                                                         \
     X(TASKS_OF_WORKER, "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS                                          \
                        " WHERE t.worker=?1 AND ((?2>>t.status::int)&1)=1 AND h.hidden=0 ORDER BY t.id")                \
-    X(TASK_SHOWN_ACTIVE, "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS                                        \
-                         " WHERE t.worker=?1 AND t.status=2 AND h.status=1 AND h.hidden=0 ORDER BY t.id LIMIT 1")      \
-    X(TASK_SHOWN_LAST, "SELECT " FL_TASK_COLUMNS " FROM worker v JOIN task t ON t.id=v.last_task" FL_TASK_JOINS        \
-                       " WHERE v.id=?1 AND h.hidden=0")                                                                \
+    /* The first active one, or the last one. */                                                                       \
+    X(TASK_SHOWN, "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS " WHERE h.hidden=0"                           \
+                  " AND t.id=coalesce((SELECT a.id FROM task a JOIN job_hot b ON b.id=a.job WHERE a.worker=?1"         \
+                  " AND a.status=2 AND b.status=1 AND b.hidden=0 ORDER BY a.id LIMIT 1),"                              \
+                  "(SELECT last_task FROM worker WHERE id=?1))")                                                       \
     /* The fence keeps the order from choosing the index; `worker` is the index's column. */                           \
     X(TASKS_TIMED_OUT, "SELECT " FL_TASK_COLUMNS " FROM (SELECT * FROM task WHERE status=2 AND worker>=0"              \
                        " AND touched<=?1 OFFSET 0) t" FL_TASK_JOINS " WHERE h.hidden=0 ORDER BY t.id")                 \

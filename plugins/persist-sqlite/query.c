@@ -145,23 +145,27 @@ int64_t fl_column_int(const fl_query *q, int at)
 
 int64_t fl_column_time(const fl_query *q, int at)
 {
-    return sqlite3_column_type(q->st, at) == SQLITE_NULL ? FLAMENCO_TIME_NONE : sqlite3_column_int64(q->st, at);
+    int64_t value = sqlite3_column_int64(q->st, at);
+    return value == 0 && sqlite3_column_type(q->st, at) == SQLITE_NULL ? FLAMENCO_TIME_NONE : value;
 }
 
+/* A column is looked up once, and asked twice. A connection of one thread (SQLITE_OPEN_NOMUTEX) may do so without a copy. */
 flamenco_str fl_column_text(fl_query *q, int at)
 {
-    const unsigned char *text = sqlite3_column_text(q->st, at);
-    if (text == NULL && sqlite3_column_type(q->st, at) != SQLITE_NULL && q->rc == FLAMENCO_OK)
+    sqlite3_value *value = sqlite3_column_value(q->st, at);
+    const unsigned char *text = sqlite3_value_text(value);
+    if (text == NULL && sqlite3_value_type(value) != SQLITE_NULL && q->rc == FLAMENCO_OK)
         q->rc = fl_fail(q->s, FLAMENCO_E_NOMEM, "out of memory");
-    flamenco_str out = { (const char *)text, text != NULL ? (uint64_t)sqlite3_column_bytes(q->st, at) : 0 };
+    flamenco_str out = { (const char *)text, text != NULL ? (uint64_t)sqlite3_value_bytes(value) : 0 };
     return out;
 }
 
 flamenco_uuid fl_column_uuid(const fl_query *q, int at)
 {
     flamenco_uuid out = { { 0 } };
-    const void *blob = sqlite3_column_blob(q->st, at);
-    if (blob != NULL && sqlite3_column_bytes(q->st, at) == (int)sizeof(out.b))
+    sqlite3_value *value = sqlite3_column_value(q->st, at);
+    const void *blob = sqlite3_value_blob(value);
+    if (blob != NULL && sqlite3_value_bytes(value) == (int)sizeof(out.b))
         memcpy(out.b, blob, sizeof(out.b));
     return out;
 }

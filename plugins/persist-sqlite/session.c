@@ -157,10 +157,8 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     rc = fl_query_run(&q);
     if (rc == FLAMENCO_OK && !writer) {
         /* BEGIN alone takes no snapshot: the first read does. */
-        int64_t batch;
-        q = fl_query_begin(session, FL_SQL_STATE_GET);
-        fl_bind_text(&q, 1, flamenco_text("batch"));
-        rc = fl_query_int(&q, 0, &batch);
+        q = fl_query_begin(session, FL_SQL_SNAPSHOT);
+        rc = fl_query_run(&q);
         if (rc != FLAMENCO_OK)
             (void)close_transaction(session, NULL);
     }
@@ -213,6 +211,11 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 void fl_end_transaction(flamenco_session *s, flamenco_cx *cx)
 {
     flamenco_error why = FLAMENCO_ERROR_INIT;
+    if (s->kind == FLAMENCO_SESSION_READER) {
+        /* Once for each request that reads, so by a kept statement. What hinders that does not hinder what follows. */
+        fl_query q = fl_query_begin(s, FL_SQL_END_READ);
+        (void)fl_query_run(&q);
+    }
     if (close_transaction(s, &why) != FLAMENCO_OK)
         s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
     fl_rows_rollback(s);

@@ -54,6 +54,9 @@
     X(BATCH_SET, "UPDATE state SET value=?1 WHERE name='batch' AND (SELECT value FROM state WHERE name='epoch')=?2")    \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                                                  \
     X(BEGIN_READ, "BEGIN")                                                                                             \
+    /* Gives nothing, and yet takes the snapshot. */                                                                   \
+    X(SNAPSHOT, "SELECT 1 FROM state WHERE name='batch' LIMIT 0")                                                      \
+    X(END_READ, "ROLLBACK")                                                                                            \
     X(COMMIT, "COMMIT")                                                                                                \
     X(SAVEPOINT, "SAVEPOINT request")                                                                                  \
     X(RELEASE, "RELEASE request")                                                                                      \
@@ -127,10 +130,11 @@
                               " ORDER BY t.id")                                                                        \
     X(TASKS_OF_WORKER, "SELECT " FL_TASK_COLUMNS " FROM task t" FL_TASK_JOINS                                          \
                        " WHERE t.worker=?1 AND ((?2>>t.status)&1) AND h.hidden=0 ORDER BY t.id")                       \
-    X(TASK_SHOWN_ACTIVE, "SELECT " FL_TASK_COLUMNS " FROM task t INDEXED BY task_active" FL_TASK_JOINS                 \
-                         " WHERE t.worker=?1 AND t.status=2 AND h.status=1 AND h.hidden=0 ORDER BY t.id LIMIT 1")      \
-    X(TASK_SHOWN_LAST, "SELECT " FL_TASK_COLUMNS " FROM worker v CROSS JOIN task t ON t.id=v.last_task" FL_TASK_JOINS  \
-                       " WHERE v.id=?1 AND h.hidden=0")                                                                \
+    /* The first active one, or the last one. One statement: opening the tables is what most of this costs. */           \
+    X(TASK_SHOWN, "SELECT " FL_TASK_COLUMNS " FROM (SELECT coalesce((SELECT a.id FROM task a INDEXED BY task_active"   \
+                  " CROSS JOIN job_hot b ON b.id=a.job WHERE a.worker=?1 AND a.status=2 AND b.status=1"                \
+                  " AND b.hidden=0 ORDER BY a.id LIMIT 1),(SELECT last_task FROM worker WHERE id=?1)) AS id) v"        \
+                  " CROSS JOIN task t ON t.id=v.id" FL_TASK_JOINS " WHERE h.hidden=0")                                 \
     X(TASKS_TIMED_OUT, "SELECT " FL_TASK_COLUMNS " FROM task t INDEXED BY task_active" FL_TASK_JOINS                   \
                        " WHERE t.status=2 AND t.touched<=?1 AND h.hidden=0 ORDER BY t.id")                                        \
     X(TASK_NEEDS, "SELECT " FL_TASK_COLUMNS " FROM dep d CROSS JOIN task t ON t.id=d.needs" FL_TASK_JOINS              \

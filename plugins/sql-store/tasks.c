@@ -319,15 +319,9 @@ int32_t fl_task_shown_for_worker(void *self, flamenco_cx *cx, int64_t worker_key
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_SHOWN_ACTIVE);
+    fl_query q = fl_query_begin(call.s, FL_SQL_TASK_SHOWN);
     fl_bind_int(&q, 1, worker_key);
-    rc = fl_task_out(&q, out, 0, "the worker has no task");
-    if (rc == FLAMENCO_E_NOT_FOUND) {
-        q = fl_query_begin(call.s, FL_SQL_TASK_SHOWN_LAST);
-        fl_bind_int(&q, 1, worker_key);
-        rc = fl_task_out(&q, out, 0, "the worker has no task");
-    }
-    return fl_leave(&call, rc);
+    return fl_leave(&call, fl_task_out(&q, out, 0, "the worker has no task"));
 }
 
 int32_t fl_tasks_timed_out(void *self, flamenco_cx *cx, int64_t touched_max_us, flamenco_visit_task visit, void *ctx,

@@ -15,7 +15,7 @@ typedef struct fl_kept {
     fl_wire_out bytes;
     fl_kept_text *texts;
     size_t n, cap;
-    size_t base; /* the text that the next one is compared with; n > 0 */
+    uint32_t base; /* the text that the next one is compared with; n > 0 */
 } fl_kept;
 
 /* Takes over the bytes that were added to kept->bytes from `begin` on. Returns the text's number, or -1: there is no room, and

@@ -54,6 +54,45 @@ static void strings_are_escaped_as_the_contract_says(void **state)
     }
 }
 
+/* Bytes are looked at many at a time: wherever one that needs work stands, it is found. */
+static void a_byte_that_needs_work_is_found_at_every_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *out;
+    } odd[] = { { "<", "\\u003c" },
+                { ">", "\\u003e" },
+                { "&", "\\u0026" },
+                { "\"", "\\\"" },
+                { "\\", "\\\\" },
+                { "\x1f", "\\u001f" },
+                { "\x80", "\xEF\xBF\xBD" },
+                { "\xFF", "\xEF\xBF\xBD" },
+                { "\xC3\xB6", "\xC3\xB6" },
+                { "\xE2\x80\xA8", "\\u2028" },
+                { " ", " " },
+                { "\x7f", "\x7f" },
+                { "=:#%'!$[]^", "=:#%'!$[]^" } };
+    static const char before[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCD";
+    static const char behind[] = "zyxwvutsrqponmlkjihgfedcba9876543210DCBA";
+    for (size_t k = 0; k < COUNT(odd); ++k) {
+        for (size_t len = 0; len < 40; ++len) {
+            for (size_t at = 0; at <= len; ++at) {
+                fl_buf in = { 0 }, expected = { 0 };
+                fl_buf_printf(&in, "%.*s%s%.*s", (int)at, before, odd[k].in, (int)(len - at), behind);
+                fl_buf_printf(&expected, "\"%.*s%s%.*s\"%c", (int)at, before, odd[k].out, (int)(len - at), behind, 0);
+                fl_buf buf = { 0 };
+                fl_json w = fl_json_begin(&buf);
+                fl_json_str(&w, fl_buf_str(&in));
+                check_buf(&buf, expected.data);
+                fl_buf_fini(&buf);
+                fl_buf_fini(&in);
+                fl_buf_fini(&expected);
+            }
+        }
+    }
+}
+
 static void commas_stand_where_they_belong(void **state)
 {
     (void)state;
@@ -285,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_escaped_as_the_contract_says),
+        cmocka_unit_test(a_byte_that_needs_work_is_found_at_every_place),
         cmocka_unit_test(commas_stand_where_they_belong),
         cmocka_unit_test(integers_are_written_in_full),
         cmocka_unit_test(reals_take_the_shortest_form),

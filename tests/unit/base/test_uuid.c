@@ -53,6 +53,22 @@ static void the_uuid_check_is_that_of_the_contract(void **state)
     }
 }
 
+static void every_byte_has_its_digits_at_every_place(void **state)
+{
+    (void)state;
+    for (unsigned value = 0; value < 256; ++value) {
+        flamenco_uuid id;
+        char text[37], expected[37];
+        uint8_t b[16];
+        for (unsigned i = 0; i < 16; ++i)
+            b[i] = id.b[i] = (uint8_t)(value + i * 16);
+        fl_uuid_format(&id, text);
+        snprintf(expected, sizeof(expected), "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                 b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+        assert_string_equal(text, expected);
+    }
+}
+
 static void text_comes_back_in_lower_case(void **state)
 {
     (void)state;
@@ -160,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_uuid_check_is_that_of_the_contract),
+        cmocka_unit_test(every_byte_has_its_digits_at_every_place),
         cmocka_unit_test(text_comes_back_in_lower_case),
         cmocka_unit_test(version_4_is_marked_and_does_not_repeat),
         cmocka_unit_test(version_7_carries_its_time),

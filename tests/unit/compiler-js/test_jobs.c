@@ -208,7 +208,30 @@ static void later_changes_are_lost_or_seen_as_in_the_reference(void **state)
                ONE("c", "{\"a\": 1}"));
     body_gives("job.addTask({name: 't', type: 'misc', priority: '50', commands: [{name: 'c', parameters: {a: 1}}]});",
                ONE("c", "{\"a\": 1}"));
+    /* The same through the lists, which a script may keep. */
+    body_gives(
+        "const t = task('t'); t.addCommand(cmd('c', {a: 1})); job.addTask(t); t.commands[0].name = 'late';"
+        "t.commands.push(cmd('late')); t.dependencies.push(task('late')); t.commands = []; t.dependencies = null;",
+        ONE("c", "{\"a\": 1}"));
+    body_gives("const t = task('t'); t.addCommand(cmd('c', {a: 1})); const list = t.commands, deps = t.dependencies;"
+               "job.addTask(t); list[0].name = 'late'; list.push(cmd('late')); deps.push(task('late'));",
+               ONE("c", "{\"a\": 1}"));
+    body_gives("const t = task('t'); t.addCommand(cmd('c', {a: 1})); job.addTask(t); job.tasks[0].name = 'other';"
+               "job.tasks[0].commands[0].name = 'd'; t.name = 'late'; t.commands[0].name = 'late';",
+               "[" TASK("1", "other", "1", "", "[" COMMAND("d", "{\"a\": 1}", "0") "]") "]");
+    /* A getter of live parameters is called when the job is sent. */
+    body_gives("const t = task('t'), c = cmd('c', {}); t.addCommand(c); job.addTask(t);"
+               "Object.defineProperty(c.parameters, 'a', {enumerable: true, get() { t.name = c.name = 'late';"
+               "t.addCommand(cmd('late')); t.addDependency(task('late')); return 1; }});",
+               ONE("c", "{\"a\": 1}"));
 #undef ONE
+    /* One command object for many commands. */
+    body_gives("const t = task('t'); const c = cmd('c', {a: 1}); for (let i = 1; i < 4; i++) { c.name = 'c' + i;"
+               "c.totalStepCount = i; t.addCommand(c); } c.parameters = {b: 2}; t.addCommand(c); c.parameters.b = 3;"
+               "c.parameters = {d: 4}; job.addTask(t);",
+               "[" TASK("1", "t", "9", "",
+                        "[" COMMAND("c1", "{\"a\": 1}", "1") ", " COMMAND("c2", "{\"a\": 1}", "2") ", " COMMAND(
+                            "c3", "{\"a\": 1}", "3") ", " COMMAND("c3", "{\"b\": 3}", "3") "]") "]");
     body_gives("job.tasks.push(task('a')); job.addTask(task('b')); job.tasks.push(task('c')); job.tasks[0].name = 'A';",
                "[" TASK("1", "A", "0", "", "null") ", " TASK("2", "b", "0", "", "null") ", " TASK("3", "c", "0", "",
                                                                                                   "null") "]");
@@ -246,6 +269,8 @@ static void wrong_dependencies_are_refused(void **state)
     (void)state;
 #define TWO "const a = author.Task('a', 'm'), b = author.Task('b', 'm'); "
     body_fails(TWO "b.addDependency(a); job.addTask(b);", "TypeError: task \"b\" depends on a task that was not added");
+    body_fails(TWO "b.addDependency(a); job.addTask(a); job.tasks = [b];",
+               "TypeError: task \"b\" depends on a task that was not added");
     body_fails(TWO "b.addDependency(null);", "TypeError: addDependency: a task is wanted, not null");
     body_fails(TWO "b.dependencies.push(null); job.addTask(b);",
                "TypeError: task \"b\", dependencies: a task is wanted");
@@ -259,6 +284,7 @@ static void wrong_dependencies_are_refused(void **state)
                "the dependencies of 1000 tasks go in a circle");
     body_fails(TWO "job.addTask(a); job.addTask(a);", "TypeError: task \"a\" was added twice");
     body_fails(TWO "job.tasks.push(a); job.addTask(a);", "TypeError: task \"a\" was added twice");
+    body_fails(TWO "job.addTask(a); a.priority = 9; job.addTask(a);", "TypeError: task \"a\" was added twice");
     body_fails(TWO "a.addDependency(author.Command('c')); job.addTask(a);", "TypeError");
 #undef TWO
 }

@@ -77,7 +77,7 @@ static void hot_statements_use_the_index_made_for_them(void **state)
         { FL_SQL_TASK_HELD, "SEARCH t USING INDEX task_active (worker=?)" },
         { FL_SQL_TASKS_ACTIVE_OF_WORKER, "SEARCH t USING INDEX task_active (worker=?)" },
         { FL_SQL_TASKS_FAILED_OF_WORKER, "SEARCH t USING INDEX task_failed (worker=?)" },
-        { FL_SQL_TASK_SHOWN_ACTIVE, "SEARCH t USING INDEX task_active (worker=?)" },
+        { FL_SQL_TASK_SHOWN, "SEARCH a USING INDEX task_active (worker=?)" },
         { FL_SQL_TASKS_TIMED_OUT, "SCAN t USING INDEX task_active" },
         { FL_SQL_TASK_FIND, "SEARCH t USING INDEX task_uuid (uuid=?)" },
         { FL_SQL_TASK_GET, "SEARCH t USING INDEX task_uuid (uuid=?)" },

@@ -6,7 +6,7 @@
 
     let settings = {};
     let metadata = {};
-    let added = []; // snapshots, until the script asks for job.tasks
+    let added = []; // tasks (tasks.js), until the script asks for job.tasks
     let tasks = null; // the array that it got then
     const own = { jobID: "", workerTagUUID: "", name: "", jobType: "", priority: 50, status: "under-construction",
         created: null, shamanCheckoutID: "" };
@@ -27,11 +27,15 @@
     function addTask(task) {
         if (added.length >= most)
             tooMany();
-        const t = snapshot(task, "addTask");
-        if (tasks !== null)
-            tasks[tasks.length] = showTask(t);
-        else
+        const t = insideOfTask(task, "addTask");
+        if (tasks !== null) {
+            tasks[tasks.length] = showTask(copyTask(t));
+        } else if (t.ident === t && t.index < 0 && t.shown === null) {
+            t.index = added.length;
             added[added.length] = t;
+        } else {
+            added[added.length] = copyTask(t);
+        }
     }
 
     const jobHandler = handler("the job", jobNames, {
@@ -48,8 +52,11 @@
             case "tasks":
                 if (tasks === null) {
                     tasks = [];
-                    for (let i = 0; i < added.length; i++)
+                    for (let i = 0; i < added.length; i++) {
+                        if (added[i].index >= 0)
+                            leaveJob(added[i]);
                         tasks[i] = showTask(added[i]);
+                    }
                 }
                 return tasks;
             case "jobID":
@@ -104,6 +111,7 @@
         storage = new ProxyType({}, storageHandler);
         added = [];
         tasks = null;
+        finishing = false;
         forgetLast();
         trail.length = 0;
         shared = null;
@@ -135,38 +143,43 @@
         return out;
     }
 
-    // What stands around a command's parameters, of the last one: it is the same for most of a job.
-    const last = { name: "", head: '{"name":"","parameters":', steps: 0, tail: ',"total_step_count":0}' };
+    // What stands around a command's parameters, of the last one, and of one that is alone in its task: it is the same for most of
+    // a job, and a text that is there already is no garbage.
+    const last = { name: "", head: '{"name":"","parameters":', onlyHead: '[{"name":"","parameters":', steps: 0,
+        tail: ',"total_step_count":0}', onlyTail: ',"total_step_count":0}]' };
 
-    function headOf({ name }) {
+    function lookAt({ name, steps }) {
         if (name !== last.name) {
             last.head = `{"name":${stringify(name)},"parameters":`;
+            last.onlyHead = `[${last.head}`;
             last.name = name;
         }
-        return last.head;
-    }
-
-    function tailOf({ steps }) {
         if (steps !== last.steps) {
             last.tail = `,"total_step_count":${steps}}`;
+            last.onlyTail = `${last.tail}]`;
             last.steps = steps;
         }
-        return last.tail;
+        return last;
     }
 
     function emitTask(t, buffer) {
-        const { deps, ident, commands } = t;
-        const steps = stepsOf(commands);
+        // All of it now: a getter in parameters may change the task, which then leaves what is read here as it is.
+        const { ident, name, type, priority, first, more, deps } = t;
+        const steps = stepsOf(t);
         // In three pieces: the parameters are the largest part by far, and making a text of the whole would copy them.
         let head = "null";
         let parameters = "";
         let tail = "";
-        if (commands.length > 0) {
-            head = "[" + headOf(commands[0]);
-            parameters = boxText(commands[0].box);
-            tail = tailOf(commands[0]);
-            for (let i = 1; i < commands.length; i++)
-                tail += "," + headOf(commands[i]) + keptText(boxText(commands[i].box)) + tailOf(commands[i]);
+        if (first !== null) {
+            lookAt(first);
+            head = last.onlyHead;
+            parameters = boxText(first.box);
+            tail = last.onlyTail;
+        }
+        if (more !== null) {
+            tail = last.tail;
+            for (let i = 0; i < more.length; i++)
+                tail += "," + lookAt(more[i]).head + keptText(boxText(more[i].box)) + last.tail;
             tail += "]";
         }
         let n = 0;
@@ -174,21 +187,24 @@
             n = deps.length;
             if (n > buffer.length)
                 buffer = new Int32(n * 2);
+            const caller = `task "${name}", dependencies`;
             for (let i = 0; i < n; i++) {
-                const index = identOf(deps[i], `task "${t.name}", dependencies`).index;
+                const { index } = identOf(deps[i], caller);
                 if (index < 0)
-                    throw new TypeErrorType(`task "${t.name}" depends on a task that was not added to the job`);
+                    throw new TypeErrorType(`task "${name}" depends on a task that was not added to the job`);
                 buffer[i] = index;
             }
         }
-        native.task(ident.uuid, t.name, t.type, t.priority, steps, head, parameters, tail, n, buffer);
+        native.task(ident.uuid, name, type, priority, steps, head, parameters, tail, n, buffer);
         return buffer;
     }
 
-    function stepsOf(commands) {
-        let steps = 0;
-        for (let i = 0; i < commands.length; i++)
-            steps += commands[i].steps > 1 ? commands[i].steps : 1;
+    const stepsOfCommand = ({ steps }) => (steps > 1 ? steps : 1);
+
+    function stepsOf({ first, more }) {
+        let steps = first === null ? 0 : stepsOfCommand(first);
+        for (let i = 0; more !== null && i < more.length; i++)
+            steps += stepsOfCommand(more[i]);
         return steps;
     }
 
@@ -199,13 +215,17 @@
         if (tasks !== null) {
             all = [];
             for (let i = 0; i < tasks.length; i++)
-                all[i] = snapshot(tasks[i], `job.tasks[${i}]`);
+                all[i] = copyTask(insideOfTask(tasks[i], `job.tasks[${i}]`));
         }
+        for (let i = 0; i < added.length; i++)
+            added[i].ident.index = -1;
+        finishing = true;
+        added = all;
         let nDeps = 0;
         let steps = 0;
         const uuids = new MapType();
         for (let i = 0; i < all.length; i++) {
-            const { ident, name, deps, commands } = all[i];
+            const { ident, name, deps } = all[i];
             if (ident.index >= 0)
                 throw new TypeErrorType(`task "${name}" was added twice`);
             ident.index = i;
@@ -214,7 +234,7 @@
                     throw new TypeErrorType(`two tasks have the UUID ${ident.uuid}`);
                 mapSet(uuids, ident.uuid, true);
             }
-            steps += stepsOf(commands);
+            steps += stepsOf(all[i]);
             if (deps !== null)
                 nDeps += deps.length;
         }
