@@ -153,6 +153,7 @@ struct fl_loop {
     h2o_linklist_t never; /* timeouts that are switched off */
     h2o_socket_t **listeners;
     int listening, paused, phase;
+    int may_yield; /* something was done since the last time */
     int64_t retry_accept_us, log_accept_us, next_tick_us;
     fl_link conns, pending, held, returned;
     fl_link dirty; /* WebSockets with messages to write */
