@@ -332,6 +332,8 @@ void fl_loop_fini(fl_loop *loop)
         return;
     /* Messages to WebSockets that were closed meanwhile; running them just frees them. */
     empty_inbox(loop);
+    while (loop->n_spare_arenas > 0)
+        fl_arena_destroy(loop->spare_arenas[--loop->n_spare_arenas]);
     pthread_mutex_destroy(&loop->lock);
     free(loop->listeners);
     loop->listeners = NULL;
