@@ -120,11 +120,39 @@ static void add_escape(fl_buf *out, unsigned char c)
     fl_buf_add(out, text, 2);
 }
 
+#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
+
+/* Eight bytes, none of 0x80 or more: sets a high bit if one of them is below `limit`. */
+static uint64_t below(uint64_t word, uint64_t limit)
+{
+    return word - EACH_BYTE(limit);
+}
+
+/* Whether none of the eight bytes from p on needs anything. */
+static int eight_are_plain(const unsigned char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof(word));
+    /* '"' and '&', as well as '<' and '>', differ in one bit. */
+    uint64_t quote = (word & ~EACH_BYTE('"' ^ '&')) ^ EACH_BYTE('"');
+    uint64_t angle = (word & ~EACH_BYTE('<' ^ '>')) ^ EACH_BYTE('<');
+    uint64_t back = word ^ EACH_BYTE('\\');
+    return ((word | below(word, 0x20) | below(quote, 1) | below(angle, 1) | below(back, 1)) & EACH_BYTE(0x80)) == 0;
+}
+
 /* Returns how many bytes from p on can be copied as they are. */
 static size_t plain_run(const unsigned char *p, size_t left)
 {
-    const unsigned char *begin = p;
+    const unsigned char *begin = p, *look = p; /* look: where eight are looked at together again */
     while (left > 0) {
+        if (p >= look && left >= 8) {
+            if (eight_are_plain(p)) {
+                p += 8;
+                left -= 8;
+                continue;
+            }
+            look = p + 8;
+        }
         uint8_t class = byte_class[*p];
         size_t n = 1;
         if (class == 1)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/json.h"
@@ -51,6 +52,30 @@ static void strings_are_escaped_as_the_contract_says(void **state)
         fl_json_str(&w, rows[i].in);
         check_buf(&buf, rows[i].out);
         fl_buf_fini(&buf);
+    }
+}
+
+/* Long texts are scanned eight bytes at a time: each byte has to be seen wherever it stands among them. */
+static void a_byte_is_seen_at_every_place_of_a_long_string(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; ++c) {
+        char one = (char)c;
+        fl_buf alone = { 0 }, whole = { 0 };
+        fl_json w = fl_json_begin(&alone);
+        fl_json_str(&w, (flamenco_str){ &one, 1 }); /* "…" */
+        for (size_t at = 0; at < 24; ++at) {
+            char text[24], expected[64];
+            memset(text, 'a', sizeof(text));
+            text[at] = one;
+            snprintf(expected, sizeof(expected), "\"%.*s%.*s%.*s\"", (int)at, "aaaaaaaaaaaaaaaaaaaaaaaa",
+                     (int)alone.len - 2, alone.data + 1, (int)(23 - at), "aaaaaaaaaaaaaaaaaaaaaaaa");
+            w = fl_json_begin(&whole);
+            fl_json_str(&w, (flamenco_str){ text, sizeof(text) });
+            check_buf(&whole, expected);
+        }
+        fl_buf_fini(&whole);
+        fl_buf_fini(&alone);
     }
 }
 
@@ -285,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_are_escaped_as_the_contract_says),
+        cmocka_unit_test(a_byte_is_seen_at_every_place_of_a_long_string),
         cmocka_unit_test(commas_stand_where_they_belong),
         cmocka_unit_test(integers_are_written_in_full),
         cmocka_unit_test(reals_take_the_shortest_form),
