@@ -126,19 +126,16 @@ static const uint8_t base64_values[256] = {
 };
 // clang-format on
 
-/* Decodes four letters, or the last two or three, into three bytes. 0: one of them is none. */
-static int decode_quad(const char *letters, uint64_t n, char *to)
+/* Decodes four letters into three bytes. 0: one of them is none. */
+static int decode_quad(const char *letters, char *to)
 {
-    uint32_t bits = 0;
-    for (uint64_t i = 0; i < 4; ++i) {
-        uint32_t value = i < n ? base64_values[(unsigned char)letters[i]] : 1;
-        if (value == 0)
-            return 0;
-        bits = bits << 6 | (value - 1);
-    }
-    to[0] = (char)(unsigned char)(bits >> 16);
-    to[1] = (char)(unsigned char)(bits >> 8 & 0xFF);
-    to[2] = (char)(unsigned char)(bits & 0xFF);
+    uint32_t a = base64_values[(unsigned char)letters[0]] - 1u, b = base64_values[(unsigned char)letters[1]] - 1u;
+    uint32_t c = base64_values[(unsigned char)letters[2]] - 1u, d = base64_values[(unsigned char)letters[3]] - 1u;
+    if ((a | b | c | d) > 63)
+        return 0;
+    to[0] = (char)(unsigned char)(a << 2 | b >> 4);
+    to[1] = (char)(unsigned char)((b << 4 | c >> 2) & 0xFF);
+    to[2] = (char)(unsigned char)((c << 6 | d) & 0xFF);
     return 1;
 }
 
@@ -157,11 +154,15 @@ int32_t fl_str_base64_decode(fl_arena *arena, flamenco_str s, flamenco_str *out)
     char *to = bytes;
     uint64_t at = 0;
     for (; len - at >= 4; at += 4, to += 3) {
-        if (!decode_quad(s.ptr + at, 4, to))
+        if (!decode_quad(s.ptr + at, to))
             return FLAMENCO_E_INVALID;
     }
-    if (at < len && !decode_quad(s.ptr + at, len - at, to))
-        return FLAMENCO_E_INVALID;
+    char last[4] = { 'A', 'A', 'A', 'A' };
+    if (at < len) {
+        memcpy(last, s.ptr + at, (size_t)(len - at));
+        if (!decode_quad(last, to))
+            return FLAMENCO_E_INVALID;
+    }
     *out = (flamenco_str){ bytes, len / 4 * 3 + (len % 4 == 0 ? 0 : len % 4 - 1) };
     return FLAMENCO_OK;
 }

@@ -25,6 +25,8 @@
 
 _Static_assert(H2O_VERSION_MAJOR == 2 && H2O_VERSION_MINOR == 2, "written against the internals of h2o 2.2");
 
+#define FL_SPARE_ARENAS 32
+
 typedef struct fl_loop fl_loop;
 typedef struct fl_stream fl_stream; /* stream.c */
 
@@ -153,6 +155,9 @@ struct fl_loop {
     h2o_linklist_t never; /* timeouts that are switched off */
     h2o_socket_t **listeners;
     int listening, paused, phase;
+    fl_arena *spare_arenas[FL_SPARE_ARENAS]; /* of requests that have ended, for those to come */
+    size_t n_spare_arenas;
+    int may_yield; /* something was done since the last time */
     int64_t retry_accept_us, log_accept_us, next_tick_us;
     fl_link conns, pending, held, returned;
     fl_link dirty; /* WebSockets with messages to write */

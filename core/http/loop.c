@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ int64_t fl_http_now_us(void)
 }
 
 #define LOG_PENDING 20
+#define CROWD 8 /* requests under way from which on more work is taken to be on its way */
 
 /* ---- Inbox ----------------------------------------------------------------------------------------------------- */
 
@@ -196,6 +198,35 @@ static int is_finished(fl_loop *loop)
            atomic_load_explicit(&loop->n_pending, memory_order_relaxed) == 0;
 }
 
+/* Whether so many requests are being worked on that replies and further requests will come in a moment. Those that are held
+ * wait for something else. */
+static int is_crowded(const fl_loop *loop)
+{
+    return atomic_load_explicit(&loop->n_pending, memory_order_relaxed) >=
+           atomic_load_explicit(&loop->n_held, memory_order_relaxed) + CROWD;
+}
+
+/* Waits for something to do, unless there is something already, and does it. In a crowd other threads run once before the loop
+ * goes to sleep: what they bring is then done together, without being woken for each piece. Not where few are served, for on a
+ * machine with other work a yield may take long. */
+static int run_once(fl_loop *loop, int busy)
+{
+    int64_t left_us = next_look_us(loop) - fl_http_now_us();
+    int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);
+    uint64_t requests = loop->next_request;
+    if (wait_ms > 0 && loop->may_yield && is_crowded(loop)) {
+        loop->may_yield = 0;
+        wait_ms = 0;
+        (void)sched_yield();
+    }
+    /* -1 is EINTR, which cannot come with all signals blocked, and does no harm. */
+    h2o_evloop_run(loop->evloop, wait_ms);
+    busy = after_run(loop);
+    if (busy || loop->next_request != requests)
+        loop->may_yield = 1;
+    return busy;
+}
+
 static void report_ready(fl_http *http)
 {
     pthread_mutex_lock(&http->lock);
@@ -263,13 +294,8 @@ void *fl_loop_main(void *arg)
         fl_conn_adopt(loop, http->config.adopted[i]);
     if (atomic_load(&http->phase) < FL_PHASE_DRAIN)
         begin_listening(loop);
-    while (!is_finished(loop)) {
-        int64_t left_us = next_look_us(loop) - fl_http_now_us();
-        int32_t wait_ms = busy || left_us <= 0 ? 0 : (int32_t)(left_us / 1000 + 1);
-        /* -1 is EINTR, which cannot come with all signals blocked, and does no harm. */
-        h2o_evloop_run(loop->evloop, wait_ms);
-        busy = after_run(loop);
-    }
+    while (!is_finished(loop))
+        busy = run_once(loop, busy);
     dispose_context(loop);
     report_ended(http);
     return NULL;
@@ -306,6 +332,8 @@ void fl_loop_fini(fl_loop *loop)
         return;
     /* Messages to WebSockets that were closed meanwhile; running them just frees them. */
     empty_inbox(loop);
+    while (loop->n_spare_arenas > 0)
+        fl_arena_destroy(loop->spare_arenas[--loop->n_spare_arenas]);
     pthread_mutex_destroy(&loop->lock);
     free(loop->listeners);
     loop->listeners = NULL;

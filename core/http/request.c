@@ -20,6 +20,17 @@ static flamenco_str as_str(h2o_iovec_t v)
     return (flamenco_str){ v.base, v.len };
 }
 
+/* Nearly every request needs an arena: those of the last ones are used again. */
+static void keep_arena(fl_loop *loop, fl_arena *arena)
+{
+    if (arena == NULL || loop->n_spare_arenas == FL_SPARE_ARENAS) {
+        fl_arena_destroy(arena);
+        return;
+    }
+    fl_arena_reset(arena);
+    loop->spare_arenas[loop->n_spare_arenas++] = arena;
+}
+
 void fl_request_finish(fl_http_request *request)
 {
     fl_loop *loop = request->loop;
@@ -33,7 +44,7 @@ void fl_request_finish(fl_http_request *request)
     fl_stream_free(request->stream, &loop->http->config);
     if (request->reply.flags & FL_HTTP_FILE)
         close(request->reply.fd);
-    fl_arena_destroy(request->arena);
+    keep_arena(loop, request->arena);
     free(request->piece);
     free(request);
     atomic_fetch_sub_explicit(&loop->n_pending, 1, memory_order_relaxed);
@@ -143,6 +154,8 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
     ref->request = request;
     request->stream = conn->stream;
     conn->stream = NULL;
+    if (loop->n_spare_arenas > 0)
+        request->arena = loop->spare_arenas[--loop->n_spare_arenas];
     return request;
 }
 

@@ -248,7 +248,7 @@ static void close_locked(session *s)
         h->first = s->next;
     if (s->next != NULL)
         s->next->prev = s->prev;
-    --h->count;
+    __atomic_store_n(&h->count, h->count - 1, __ATOMIC_RELAXED);
     s->registered = 0;
     session_unref(s);
 }
@@ -291,7 +291,7 @@ static void enroll(session *s)
     if (h->first != NULL)
         h->first->prev = s;
     h->first = s;
-    ++h->count;
+    __atomic_store_n(&h->count, h->count + 1, __ATOMIC_RELAXED);
     s->registered = 1;
 }
 
@@ -593,6 +593,8 @@ void hub_deliver(hub *h)
 
 void hub_publish(hub *h, const flamenco_event *event)
 {
+    if (__atomic_load_n(&h->count, __ATOMIC_RELAXED) == 0)
+        return; /* no page is open: who comes now does not hear of what was before */
     if (news_add(&h->news, event))
         return;
     pthread_mutex_lock(&h->lock);

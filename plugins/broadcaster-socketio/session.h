@@ -59,7 +59,7 @@ struct hub {
     session *by_sid[SID_BUCKETS];
     rooms rooms;
     news news;
-    uint64_t count; /* of sessions */
+    uint64_t count; /* of sessions; changed with the lock held, read without it, too */
     uint64_t delivered, slow; /* since they were last told to the metrics */
     uint64_t clients_at_most;
     uint32_t rooms_at_most;

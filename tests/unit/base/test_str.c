@@ -152,6 +152,9 @@ static void base64_is_decoded_with_and_without_padding(void **state)
         { "Zg==Zg==", NULL },
         { "Zm9 v", NULL },
         { "Zm-_", NULL },
+        { "-m9v", NULL },
+        { "Zm9vY-", NULL },
+        { "Zm9vYm\xFF", NULL },
         { "Zm9v\n", NULL },
         { "=", NULL },
     };
