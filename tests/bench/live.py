@@ -128,10 +128,10 @@ class Crowd:
             page.close()
 
 
-def load(manager, workers, tasks=None, seconds=None, during=None):
+def load(manager, workers, tasks=None, seconds=None, during=None, more=()):
     """farm-sim at full load; gives its report and what `during` gave, which runs beside it and is told when the load is over."""
     reports, limit = [], ["--tasks", tasks] if tasks else ["--duration", f"{seconds}s"]
-    farm = threading.Thread(target=lambda: reports.append(manager.farm("--workers", workers, *limit)))
+    farm = threading.Thread(target=lambda: reports.append(manager.farm("--workers", workers, *limit, *more)))
     farm.start()
     found = during(lambda: not farm.is_alive()) if during is not None else None
     farm.join()
@@ -165,6 +165,32 @@ def pages(bench):
         bench.add("pages.rate", busy["tasks_per_s"] / alone["tasks_per_s"])
         bench.note(f"{alone['tasks_per_s']:.0f} tasks/s without pages, {busy['tasks_per_s']:.0f} with them; reading took "
                    f"{crowd.cpu_s / took:.2f} cores, the pages' share of the manager {more / 1e6 / took:.2f}")
+
+
+PACED_TASK_S, PACED_PAUSE_S = 5, 5 # of a worker of the official pace, which pauses that long behind each task
+
+
+def pages_paced(bench):
+    """500 web pages that are told of all jobs while the farm does 5, and then 200 tasks a second: delays."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "pages_paced") as manager, contextlib.closing(Crowd(manager, s.pages)) as crowd:
+            for name, rate, pause_s in (("slow", 5, 0.2), ("steady", 200, 0.05)):
+                period_s = s.workers / rate # for each worker to do a task and pause
+                scale = period_s / (PACED_TASK_S + PACED_PAUSE_S)
+                seconds = max(s.pages_paced_s, period_s)
+
+                def probe(stop, crowd=crowd, manager=manager, begun_s=period_s, pause_s=pause_s):
+                    time.sleep(begun_s)
+                    return crowd.delays(manager, stop, pause_s)
+                report, delays = load(manager, s.workers, seconds=seconds, during=probe, more=(
+                    "--paced", f"{PACED_TASK_S}s", "--time-scale", scale, "--spread", f"{PACED_TASK_S + PACED_PAUSE_S}s"))
+                bench.expect_no_errors(report)
+                bench.add(f"pages.{name}_rate", report["tasks_per_s"])
+                bench.add(f"pages.{name}_p50", statistics.median(delays))
+                bench.add(f"pages.{name}_p99", delays[len(delays) * 99 // 100])
+            if crowd.lost:
+                manager.give_up(f"{crowd.lost} pages were dropped, though they read")
 
 
 def page_memory(bench):
