@@ -19,11 +19,12 @@
 
 /* Messages that are written together: each with its reference. */
 typedef struct ws_batch {
-    size_t n;
-    uint64_t bytes; /* with heads */
-    fl_out out[MESSAGES_AT_ONCE];
-    unsigned char heads[MESSAGES_AT_ONCE][HEAD_MAX];
-    unsigned char head_len[MESSAGES_AT_ONCE];
+    uint32_t n, cap, messages;
+    struct ws_piece {
+        fl_out out;
+        unsigned char head[HEAD_MAX];
+        unsigned char head_len;
+    } pieces[];
 } ws_batch;
 
 struct fl_http_ws {
@@ -85,8 +86,8 @@ static void drop(fl_http_ws *ws)
 
 static void end_writing(fl_http_ws *ws)
 {
-    for (size_t i = 0; ws->batch != NULL && i < ws->batch->n; ++i)
-        fl_shared_unref(ws->batch->out[i].data);
+    for (uint32_t i = 0; ws->batch != NULL && i < ws->batch->n; ++i)
+        fl_shared_unref(ws->batch->pieces[i].out.data);
     free(ws->batch);
     ws->batch = NULL;
 }
@@ -169,42 +170,44 @@ static void on_written(h2o_socket_t *sock, const char *err)
 /* Takes messages from the queue. */
 static void take_batch(fl_http_ws *ws, ws_batch *batch)
 {
-    uint64_t at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
-    batch->n = 0;
-    batch->bytes = 0;
+    uint64_t bytes = 0, at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
     pthread_mutex_lock(&ws->out.lock);
-    while (ws->out.count > 0 && batch->n < MESSAGES_AT_ONCE && batch->bytes < at_most) {
-        fl_out *one = &batch->out[batch->n];
-        *one = fl_outq_pop(&ws->out);
-        uint64_t len = fl_shared_str(one->data).len;
-        batch->head_len[batch->n] = one->kind == FRAMES ? 0 : write_head(batch->heads[batch->n], one->kind, len);
-        batch->bytes += batch->head_len[batch->n++] + len;
+    while (ws->out.count > 0 && batch->n < batch->cap && bytes < at_most) {
+        struct ws_piece *one = &batch->pieces[batch->n++];
+        one->out = fl_outq_pop(&ws->out);
+        uint64_t len = fl_shared_str(one->out.data).len;
+        one->head_len = one->out.kind == FRAMES ? 0 : write_head(one->head, one->out.kind, len);
+        batch->messages += one->out.messages;
+        bytes += one->head_len + len;
     }
     pthread_mutex_unlock(&ws->out.lock);
 }
 
-/* Takes messages from the queue and writes them. */
-static void write_batch(fl_http_ws *ws)
+/* Takes messages from the queue, in which there are `count`, and writes them. */
+static void write_batch(fl_http_ws *ws, uint32_t count)
 {
     h2o_iovec_t pieces[2 * MESSAGES_AT_ONCE];
     size_t n = 0;
-    ws_batch *batch = malloc(sizeof(*batch));
+    uint32_t cap = count < MESSAGES_AT_ONCE ? count : MESSAGES_AT_ONCE;
+    ws_batch *batch = malloc(sizeof(*batch) + cap * sizeof(batch->pieces[0]));
     if (batch == NULL) {
         fl_error("http", "no memory to write to a WebSocket");
         drop(ws);
         return;
     }
+    *batch = (ws_batch){ .cap = cap };
     take_batch(ws, batch);
     ws->batch = batch;
-    for (size_t i = 0; i < batch->n; ++i) {
-        flamenco_str text = fl_shared_str(batch->out[i].data);
-        if (batch->head_len[i] > 0)
-            pieces[n++] = h2o_iovec_init(batch->heads[i], batch->head_len[i]);
+    for (uint32_t i = 0; i < batch->n; ++i) {
+        struct ws_piece *one = &batch->pieces[i];
+        flamenco_str text = fl_shared_str(one->out.data);
+        if (one->head_len > 0)
+            pieces[n++] = h2o_iovec_init(one->head, one->head_len);
         if (text.len > 0)
             pieces[n++] = h2o_iovec_init(text.ptr, text.len);
     }
     ws->wrote_us = fl_http_now_us();
-    fl_pace_wrote(&ws->loop->pace);
+    fl_pace_wrote(&ws->loop->pace, batch->messages);
     h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
 }
 
@@ -314,7 +317,7 @@ static void flush_one(fl_http_ws *ws)
         h2o_websocket_proceed(ws->h2o);
     } else if (wish.count > 0 && !ws->closing && !wslay_event_get_close_received(ws->h2o->ws_ctx)) {
         if (!pace(ws, &wish))
-            write_batch(ws);
+            write_batch(ws, wish.count);
     } else
         h2o_websocket_proceed(ws->h2o);
 }

@@ -10,6 +10,9 @@
 
 #define AT_MOST 10000u /* then the publisher tells itself, and is slowed down */
 #define GATHER_NS 2000000
+/* When so many were told at once, more of them are worth waiting for: what each client costs is by the piece. */
+#define MANY 4u
+#define GATHER_MANY_NS 20000000
 
 int32_t news_init(news *n, const flamenco_host *host, void (*tell)(void *ctx), void *ctx, flamenco_error *err)
 {
@@ -45,12 +48,12 @@ void news_fini(news *n)
 }
 
 /* With the lock held: lets more events come for a moment. */
-static void gather(news *n)
+static void gather(news *n, int64_t ns)
 {
     struct timespec until;
     if (clock_gettime(CLOCK_MONOTONIC, &until) != 0)
         return;
-    until.tv_nsec += GATHER_NS;
+    until.tv_nsec += ns;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         ++until.tv_sec;
@@ -71,10 +74,11 @@ static void *tell_on(void *arg)
         n->sleeping = 0;
         if (n->count == 0)
             break;
+        int64_t ns = n->count < MANY ? GATHER_NS : GATHER_MANY_NS;
         pthread_mutex_unlock(&n->lock);
         n->tell(n->ctx);
         pthread_mutex_lock(&n->lock);
-        gather(n);
+        gather(n, ns);
     }
     pthread_mutex_unlock(&n->lock);
     return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * news.h - events that wait to be told, and the thread that has them told: at once when there was nothing for a while, else
- * together with what came within two milliseconds. Used by session.c.
+ * together with what came within 2 ms, or 20 ms when it is much. Used by session.c.
  */
 #ifndef SOCKETIO_NEWS_H
 #define SOCKETIO_NEWS_H

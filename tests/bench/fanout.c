@@ -2,7 +2,8 @@
  *
  * fanout.c - the floor below "500 open pages beside a farm at full load": sends the same bytes at the same pace over so many
  * loopback connections and does nothing else, once for each interval between two sends to one connection, beside readers as
- * live.py has them. Tells what of the machine that takes: the kernel's part, below which no manager gets. By hand:
+ * live.py has them. Tells what of the machine that takes: the kernel's part, below which no manager gets; with a copy for each
+ * connection (send), and with none (sendfile from memory). By hand:
  *
  *     bench-fanout [CONNECTIONS [BYTES_PER_S [SECONDS [INTERVAL_MS...]]]]
  *
@@ -16,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,7 +36,15 @@ typedef struct plan {
     size_t count;
     uint64_t bytes_per_s;
     int64_t seconds, interval_us;
+    int copies; /* 0: sendfile */
 } plan;
+
+/* What is sent, to each connection from the beginning. */
+typedef struct source {
+    char *bytes;
+    int fd;
+    size_t most;
+} source;
 
 typedef struct outcome {
     uint64_t sends, held, bytes; /* held: the socket was full, and the rest of a send came with the next one */
@@ -92,7 +103,7 @@ static pair *connect_all(size_t count)
     return pairs;
 }
 
-/* Reads from each connection ten times a second, until all are closed. */
+/* Takes what has come on each connection ten times a second, without a copy, until all are closed. */
 static void read_all(const pair *pairs, size_t count)
 {
     char *bytes = malloc(READ_BYTES);
@@ -103,7 +114,7 @@ static void read_all(const pair *pairs, size_t count)
     while (open_ones > 0) {
         int64_t begun_us = now_us();
         for (size_t i = 0; i < count; ++i) {
-            ssize_t n = ended[i] ? -1 : recv(pairs[i].reader, bytes, READ_BYTES, 0);
+            ssize_t n = ended[i] ? -1 : recv(pairs[i].reader, bytes, READ_BYTES, MSG_TRUNC);
             if (n == 0) {
                 ended[i] = 1;
                 --open_ones;
@@ -116,10 +127,11 @@ static void read_all(const pair *pairs, size_t count)
 }
 
 /* Gives one connection what has come up since it was last written to. */
-static void send_one(int fd, const char *bytes, size_t len, uint64_t *owed, outcome *o)
+static void send_one(int fd, const plan *p, const source *from, size_t len, uint64_t *owed, outcome *o)
 {
+    off_t offset = 0;
     *owed += len;
-    ssize_t n = send(fd, bytes, *owed, MSG_NOSIGNAL);
+    ssize_t n = p->copies ? send(fd, from->bytes, *owed, MSG_NOSIGNAL) : sendfile(fd, from->fd, &offset, *owed);
     ++o->sends;
     if (n < 0 && errno != EAGAIN)
         fail("send");
@@ -134,21 +146,23 @@ static void send_one(int fd, const char *bytes, size_t len, uint64_t *owed, outc
 static void send_all(const plan *p, const pair *pairs, outcome *o)
 {
     size_t len = (size_t)(p->bytes_per_s * (uint64_t)p->interval_us / 1000000);
-    size_t most = len * 100; /* who does not read for so long gets no more */
-    char *bytes = malloc(most);
+    source from = { .fd = memfd_create("fanout", MFD_CLOEXEC), .most = len * 100 };
     uint64_t *owed = calloc(p->count, sizeof(*owed));
-    int64_t begun_us = now_us(), rounds = p->seconds * 1000000 / p->interval_us;
-    if (bytes == NULL || owed == NULL)
-        fail("malloc");
-    memset(bytes, 'x', most);
+    int64_t rounds = p->seconds * 1000000 / p->interval_us;
+    if (owed == NULL || from.fd < 0 || ftruncate(from.fd, (off_t)from.most) != 0 ||
+        (from.bytes = mmap(NULL, from.most, PROT_READ | PROT_WRITE, MAP_SHARED, from.fd, 0)) == MAP_FAILED)
+        fail("memory");
+    memset(from.bytes, 'x', from.most);
+    int64_t begun_us = now_us();
     for (int64_t round = 0; round < rounds; ++round) {
         for (size_t i = 0; i < p->count; ++i)
-            if (owed[i] + len <= most)
-                send_one(pairs[i].sender, bytes, len, &owed[i], o);
+            if (owed[i] + len <= from.most) /* who does not read for so long gets no more */
+                send_one(pairs[i].sender, p, &from, len, &owed[i], o);
         sleep_until(begun_us + (round + 1) * p->interval_us);
     }
     o->took_s = (double)(now_us() - begun_us) / 1e6;
-    free(bytes);
+    munmap(from.bytes, from.most);
+    close(from.fd);
     free(owed);
 }
 
@@ -180,6 +194,17 @@ static outcome measure(const plan *p)
     return o;
 }
 
+static void report(const plan *p, long cores)
+{
+    outcome o = measure(p);
+    double sender = o.sender_s / o.took_s, readers = o.reader_s / o.took_s;
+    printf("%3lld ms, %s: %6.0f sends/s, %5.1f MB/s, sender %.3f cores (%.1f us a send), readers %.3f cores, "
+           "together %4.1f %% of %ld cores; %.1f %% of sends held up\n",
+           (long long)(p->interval_us / 1000), p->copies ? "copied " : "by file", (double)o.sends / o.took_s,
+           (double)o.bytes / 1e6 / o.took_s, sender, o.sender_s * 1e6 / (double)o.sends, readers,
+           100 * (sender + readers) / (double)cores, cores, 100 * (double)o.held / (double)o.sends);
+}
+
 static uint64_t number(int argc, char **argv, int at, uint64_t otherwise)
 {
     uint64_t n = argc > at ? strtoull(argv[at], NULL, 10) : otherwise;
@@ -195,19 +220,17 @@ int main(int argc, char **argv)
     static const uint64_t usual_ms[] = { 15, 50, 100 };
     plan p = { .count = (size_t)number(argc, argv, 1, 500),
                .bytes_per_s = number(argc, argv, 2, 480000),
-               .seconds = (int64_t)number(argc, argv, 3, 4) };
+               .seconds = (int64_t)number(argc, argv, 3, 4),
+               .copies = 1 };
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int intervals = argc > 4 ? argc - 4 : (int)(sizeof(usual_ms) / sizeof(usual_ms[0]));
     for (int i = 0; i < intervals; ++i) {
         uint64_t ms = argc > 4 ? number(argc, argv, 4 + i, 0) : usual_ms[i];
         p.interval_us = (int64_t)ms * 1000;
-        outcome o = measure(&p);
-        double sender = o.sender_s / o.took_s, readers = o.reader_s / o.took_s;
-        printf("%3llu ms: %6.0f sends/s, %5.1f MB/s, sender %.3f cores (%.1f us a send), readers %.3f cores, "
-               "together %4.1f %% of %ld cores; %.1f %% of sends held up\n",
-               (unsigned long long)ms, (double)o.sends / o.took_s, (double)o.bytes / 1e6 / o.took_s, sender,
-               o.sender_s * 1e6 / (double)o.sends, readers, 100 * (sender + readers) / (double)cores, cores,
-               100 * (double)o.held / (double)o.sends);
+        report(&p, cores);
+        p.copies = !p.copies;
+        report(&p, cores);
+        p.copies = !p.copies;
     }
     return 0;
 }

@@ -87,9 +87,9 @@ class Crowd:
                     self.lost += not data
                     self.probed += data.count(EVENT)
                     self.probed_bytes += len(data)
-                    for name in self.arrived:
-                        if name in data:
-                            self.arrived[name].append(now)
+                    for mark in self.arrived:
+                        if mark in data:
+                            self.arrived[mark].append(now)
                             self.news.notify()
         with self.news:
             self.cpu_s += time.thread_time()
@@ -115,21 +115,22 @@ class Crowd:
             self.cpu_s += time.thread_time()
 
     def delays(self, manager, stop, pause_s=0.05):
-        """Makes jobs whose names the probes look for, until stop(); from the request to each probe's receipt, in ms."""
-        found, number = [], 0
+        """Changes a job's priority, which the probes look for, until stop(); from the request to each probe's receipt, in ms."""
+        found, number, name = [], 0, f"probe {os.getpid()}"
+        job = manager.request("POST", "/api/v3/jobs", {"name": name, "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
+                                                       "settings": {"message": "x", "sleep_duration_seconds": 0, "sleep_repeats": 1},
+                                                       "initial_status": "paused"})
         while not stop() or number < 3:
-            name = f"probe {os.getpid()} {number}".encode()
-            with self.news:
-                self.arrived[name], begun = [], time.monotonic()
-            manager.request("POST", "/api/v3/jobs", {"name": name.decode(), "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
-                                                     "settings": {"message": "x", "sleep_duration_seconds": 0, "sleep_repeats": 1},
-                                                     "initial_status": "paused"})
-            with self.news:
-                self.news.wait_for(lambda name=name: len(self.arrived[name]) == len(self.probes), 10)
-                if len(self.arrived[name]) < len(self.probes):
-                    manager.give_up("an event did not come within 10 s")
-                found += [(at - begun) * 1000 for at in self.arrived.pop(name)]
             number += 1
+            mark = f'"name":"{name}","priority":{number + 1},'.encode()
+            with self.news:
+                self.arrived[mark], begun = [], time.monotonic()
+            manager.request("POST", f"/api/v3/jobs/{job['id']}/setpriority", {"priority": number + 1})
+            with self.news:
+                self.news.wait_for(lambda mark=mark: len(self.arrived[mark]) == len(self.probes), 10)
+                if len(self.arrived[mark]) < len(self.probes):
+                    manager.give_up("an event did not come within 10 s")
+                found += [(at - begun) * 1000 for at in self.arrived.pop(mark)]
             time.sleep(pause_s)
         return sorted(found)
 
