@@ -11,7 +11,7 @@
 #define GAP_AT_MOST_US 100000
 #define MEAN_OF 16 /* writes */
 #define MANY 1024 /* in one write, as far as the mean is concerned */
-#define PACE_PARTS 6
+#define PACE_PARTS 4
 #define BURST_US 100000 /* of the clock: one in PACE_PARTS of it may be spent at once */
 #define LATEST_US 100000 /* no single turn puts the next one off for longer */
 

@@ -9,12 +9,12 @@
 #include <time.h>
 
 #define AT_MOST 10000u /* then the publisher tells itself, and is slowed down */
+/* The more was told to clients, the longer more is waited for: what each of them costs is by the piece. */
 #define GATHER_NS 2000000
-/* When so many were told at once, more of them are worth waiting for: what each client costs is by the piece. */
-#define MANY 4u
-#define GATHER_MANY_NS 20000000
+#define GATHER_EACH_NS 1000000
+#define GATHER_AT_MOST_NS 50000000
 
-int32_t news_init(news *n, const flamenco_host *host, void (*tell)(void *ctx), void *ctx, flamenco_error *err)
+int32_t news_init(news *n, const flamenco_host *host, uint32_t (*tell)(void *ctx), void *ctx, flamenco_error *err)
 {
     pthread_condattr_t attr;
     if (pthread_mutex_init(&n->lock, NULL) != 0)
@@ -74,11 +74,10 @@ static void *tell_on(void *arg)
         n->sleeping = 0;
         if (n->count == 0)
             break;
-        int64_t ns = n->count < MANY ? GATHER_NS : GATHER_MANY_NS;
         pthread_mutex_unlock(&n->lock);
-        n->tell(n->ctx);
+        int64_t ns = GATHER_NS + (int64_t)n->tell(n->ctx) * GATHER_EACH_NS;
         pthread_mutex_lock(&n->lock);
-        gather(n, ns);
+        gather(n, ns < GATHER_AT_MOST_NS ? ns : GATHER_AT_MOST_NS);
     }
     pthread_mutex_unlock(&n->lock);
     return NULL;

@@ -76,8 +76,8 @@ void hub_fini(hub *h);
 /* Has an event delivered to everybody in its room, soon. */
 void hub_publish(hub *h, const flamenco_event *event);
 
-/* Delivers what was published so far. */
-void hub_deliver(hub *h);
+/* Delivers what was published so far. Returns how many events somebody was told. */
+uint32_t hub_deliver(hub *h);
 
 /* Sends pings that are due, ends who is silent, tells the metrics. */
 void hub_tick(hub *h);
