@@ -251,7 +251,8 @@ int32_t fl_plugin_routes_serve(fl_cx *cx, const flamenco_http_routes_ref *routes
                                    .ws_send = fl_plugin_ws_send,
                                    .ws_close = fl_plugin_ws_close,
                                    .later = answer_later,
-                                   .later_bytes = later_bytes };
+                                   .later_bytes = later_bytes,
+                                   .ws_send_all = fl_plugin_ws_send_all };
     fl_reply_reset(reply);
     int32_t rc = flamenco_http_routes_handle(routes, &cx->pub, &request, &answer, err);
     if (rc != FLAMENCO_OK) {

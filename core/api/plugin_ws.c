@@ -15,6 +15,7 @@
 /* What may wait for the plugin; a client that sends faster is dropped. */
 #define WAITING_AT_MOST 1000u
 #define WAITING_BYTES (UINT64_C(1) << 20)
+#define AT_ONCE 512u /* connections that are sent the same */
 #define CALLS_AT_ONCE 32u /* then other work of the pool has its turn */
 
 typedef enum news_kind { NEWS_OPEN, NEWS_TEXT, NEWS_CLOSE } news_kind;
@@ -244,6 +245,28 @@ void fl_plugin_ws_abandon(flamenco_ws *ws)
 int32_t fl_plugin_ws_send(flamenco_ws *ws, flamenco_buf *text)
 {
     return fl_http_ws_send(ws->http, FL_HTTP_WS_TEXT, text);
+}
+
+uint32_t fl_plugin_ws_send_all(flamenco_ws *const *ws, uint32_t n_ws, flamenco_buf *const *texts, uint32_t n_texts)
+{
+    fl_http_ws *some[AT_ONCE];
+    uint32_t failed = 0;
+    if (n_ws == 0 || n_texts == 0)
+        return 0;
+    flamenco_buf *frames = n_texts <= UINT16_MAX ? fl_http_ws_frame(FL_HTTP_WS_TEXT, texts, n_texts) : NULL;
+    if (frames == NULL) { /* whoever cannot be told of something is to come back, and ask */
+        for (uint32_t i = 0; i < n_ws; ++i)
+            fl_http_ws_close(ws[i]->http, 0);
+        return n_ws;
+    }
+    for (uint32_t done = 0; done < n_ws;) {
+        uint32_t n = 0;
+        while (n < AT_ONCE && done < n_ws)
+            some[n++] = ws[done++]->http;
+        failed += fl_http_ws_send_frames(some, n, frames, n_texts);
+    }
+    fl_shared_unref(frames);
+    return failed;
 }
 
 void fl_plugin_ws_close(flamenco_ws *ws, uint32_t code)

@@ -21,6 +21,7 @@ void fl_plugin_ws_abandon(flamenco_ws *ws);
 
 /* The functions of flamenco_http_reply. [any] */
 int32_t fl_plugin_ws_send(flamenco_ws *ws, flamenco_buf *text);
+uint32_t fl_plugin_ws_send_all(flamenco_ws *const *ws, uint32_t n_ws, flamenco_buf *const *texts, uint32_t n_texts);
 void fl_plugin_ws_close(flamenco_ws *ws, uint32_t code);
 
 #endif

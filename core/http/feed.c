@@ -115,7 +115,7 @@ static void write_pieces(fl_http_feed *feed)
     pthread_mutex_unlock(&feed->out.lock);
     feed->idle = 0;
     feed->sent_us = feed->wrote_us = fl_http_now_us();
-    fl_pace_wrote(&feed->loop->pace);
+    fl_pace_wrote(&feed->loop->pace, (uint32_t)feed->n_pieces);
     h2o_send(feed->request->req, pieces, feed->n_pieces, H2O_SEND_STATE_IN_PROGRESS);
 }
 
@@ -318,7 +318,8 @@ int32_t fl_http_feed_send(fl_http_feed *feed, flamenco_buf *data)
     if (atomic_load(&feed->cut) != 0)
         return FLAMENCO_E_FULL;
     pthread_mutex_lock(&feed->out.lock);
-    int32_t rc = feed->end_asked ? FLAMENCO_E_CANCELLED : fl_outq_push(&feed->out, &feed->loop->http->config, 0, data);
+    int32_t rc = feed->end_asked ? FLAMENCO_E_CANCELLED
+                                 : fl_outq_push(&feed->out, &feed->loop->http->config, (fl_out){ data, 0, 1 });
     if (rc == FLAMENCO_OK || rc == FLAMENCO_E_FULL)
         wake_loop(feed);
     pthread_mutex_unlock(&feed->out.lock);

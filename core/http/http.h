@@ -304,6 +304,14 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
  * one thread arrive in order. Returns 0; CANCELLED: it is closed; FULL: it is being dropped; NOMEM. */
 int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data);
 
+/* Messages with their frames' heads, in one piece with one reference, for any number of connections. NULL: no memory. */
+flamenco_buf *fl_http_ws_frame(uint32_t kind, flamenco_buf *const *messages, uint32_t n);
+
+/* Queues what fl_http_ws_frame made of so many messages (at most 65,535) for many connections, as fl_http_ws_send would one
+ * after the other; each loop is woken once. A connection that cannot take it is dropped, for lack of memory, too. Returns
+ * how many those are; closed ones do not count. */
+uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, flamenco_buf *frames, uint32_t messages);
+
 /* Sends what is queued, then a close frame. The other end has 5 s to answer it. code 0: drops it at once. */
 void fl_http_ws_close(fl_http_ws *ws, uint32_t code);
 

@@ -164,7 +164,6 @@ struct fl_loop {
     fl_link feeds, busy_feeds; /* busy: with something to do */
     fl_link paced, paced_feeds; /* those that let messages gather */
     fl_pace pace;
-    struct fl_ws_joined *joined; /* of ws.c */
     fl_link stalled; /* those that something else writes to just now */
     uint64_t next_serial;
 
@@ -299,7 +298,6 @@ int fl_stream_is_out(const fl_stream *stream); /* a body thread has it: nothing 
 /* ws.c [loop] */
 int fl_ws_flush(fl_loop *loop); /* returns whether there was anything to write */
 void fl_ws_retry(fl_loop *loop);
-void fl_ws_forget_joined(fl_loop *loop);
 int64_t fl_ws_due_us(const fl_loop *loop); /* when the next pause is over; INT64_MAX: there is none */
 void fl_ws_close_all(fl_loop *loop, uint32_t code);
 void fl_ws_tick(struct fl_http_ws *ws, int64_t now_us);

@@ -248,7 +248,6 @@ static void report_ended(fl_http *http)
 static void dispose_context(fl_loop *loop)
 {
     close_listeners(loop);
-    fl_ws_forget_joined(loop);
     pthread_mutex_lock(&loop->lock);
     loop->ended = 1;
     pthread_mutex_unlock(&loop->lock);

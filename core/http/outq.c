@@ -32,6 +32,7 @@ fl_out fl_outq_pop(fl_outq *q)
 {
     fl_out one = q->ring[q->first++ & (q->cap - 1)];
     --q->count;
+    q->messages -= one.messages;
     q->bytes -= fl_shared_str(one.data).len;
     return one;
 }
@@ -51,13 +52,13 @@ static int grow(fl_outq *q)
     return 1;
 }
 
-int32_t fl_outq_push(fl_outq *q, const fl_http_config *config, uint32_t kind, flamenco_buf *data)
+int32_t fl_outq_push(fl_outq *q, const fl_http_config *config, fl_out one)
 {
-    uint64_t len = fl_shared_str(data).len;
+    uint64_t len = fl_shared_str(one.data).len;
     if (q->overrun)
         return FLAMENCO_E_FULL;
     /* A single one may be longer than the bound: the replay of a stream is. */
-    if (q->count >= (uint64_t)config->ws_max_queued * BURST ||
+    if (q->messages >= (uint64_t)config->ws_max_queued * BURST ||
         (q->count > 0 && q->bytes + len > config->ws_max_queued_bytes * BURST)) {
         q->overrun = 1;
         fl_outq_clear(q);
@@ -65,8 +66,9 @@ int32_t fl_outq_push(fl_outq *q, const fl_http_config *config, uint32_t kind, fl
     }
     if (q->count == q->cap && !grow(q))
         return FLAMENCO_E_NOMEM;
-    fl_shared_ref(data);
-    q->ring[(q->first + q->count++) & (q->cap - 1)] = (fl_out){ data, kind };
+    fl_shared_ref(one.data);
+    q->ring[(q->first + q->count++) & (q->cap - 1)] = one;
+    q->messages += one.messages;
     q->bytes += len;
     return FLAMENCO_OK;
 }

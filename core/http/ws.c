@@ -14,25 +14,18 @@
 #define MESSAGES_AT_ONCE 256u /* in one write: two pieces each, below IOV_MAX */
 #define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
 #define HEAD_MAX 10u
-/* Pages that are told of the same things are written to one behind the other, mostly with the same messages. So many or more,
- * together of at most so many bytes, are joined once for all of them: the kernel takes one piece faster than many. */
-#define JOIN_FROM 4u
-#define JOIN_BYTES (64u << 10)
+#define FRAMES 3u /* beside FL_HTTP_WS_TEXT and _BINARY: messages with their heads */
+#define WAKES 8u /* loops that are woken once for many connections */
 
 /* Messages that are written together: each with its reference. */
 typedef struct ws_batch {
-    size_t n;
-    uint64_t bytes; /* with heads */
-    fl_out out[MESSAGES_AT_ONCE];
-    unsigned char heads[MESSAGES_AT_ONCE][HEAD_MAX];
-    unsigned char head_len[MESSAGES_AT_ONCE];
+    uint32_t n, cap, messages;
+    struct ws_piece {
+        fl_out out;
+        unsigned char head[HEAD_MAX];
+        unsigned char head_len;
+    } pieces[];
 } ws_batch;
-
-/* The last messages that were joined, whose references keep them what they are, and the bytes. */
-struct fl_ws_joined {
-    ws_batch of;
-    flamenco_buf *bytes;
-};
 
 struct fl_http_ws {
     _Atomic uint32_t refs;
@@ -47,9 +40,7 @@ struct fl_http_ws {
     fl_link dirty; /* [loop] in loop->dirty, loop->paced or loop->stalled */
     int64_t wrote_us; /* [loop] 0: nothing waits behind what was written */
     int muted; /* [loop] `posted` is set so that nobody wakes the loop before the pause is over */
-    int writing; /* [loop] a batch, whose bytes are: */
-    ws_batch *batch; /* [loop] these, or */
-    flamenco_buf *joined; /* [loop] these */
+    ws_batch *batch; /* [loop] being written */
 
     /* What every message that is sent touches stands together, for the sake of the processor's cache. */
     fl_loop *loop;
@@ -93,22 +84,12 @@ static void drop(fl_http_ws *ws)
     mark_dirty(ws);
 }
 
-static void release(ws_batch *batch)
-{
-    for (size_t i = 0; i < batch->n; ++i)
-        fl_shared_unref(batch->out[i].data);
-    batch->n = 0;
-}
-
 static void end_writing(fl_http_ws *ws)
 {
-    if (ws->batch != NULL)
-        release(ws->batch);
+    for (uint32_t i = 0; ws->batch != NULL && i < ws->batch->n; ++i)
+        fl_shared_unref(ws->batch->pieces[i].out.data);
     free(ws->batch);
-    fl_shared_unref(ws->joined);
     ws->batch = NULL;
-    ws->joined = NULL;
-    ws->writing = 0;
 }
 
 static void on_closed(fl_http_ws *ws)
@@ -189,116 +170,50 @@ static void on_written(h2o_socket_t *sock, const char *err)
 /* Takes messages from the queue. */
 static void take_batch(fl_http_ws *ws, ws_batch *batch)
 {
-    uint64_t at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
-    batch->n = 0;
-    batch->bytes = 0;
+    uint64_t bytes = 0, at_most = ws->h2o->sock->ssl != NULL ? TLS_AT_ONCE : UINT64_MAX;
     pthread_mutex_lock(&ws->out.lock);
-    while (ws->out.count > 0 && batch->n < MESSAGES_AT_ONCE && batch->bytes < at_most) {
-        fl_out *one = &batch->out[batch->n];
-        *one = fl_outq_pop(&ws->out);
-        uint64_t len = fl_shared_str(one->data).len;
-        batch->head_len[batch->n] = write_head(batch->heads[batch->n], one->kind, len);
-        batch->bytes += batch->head_len[batch->n++] + len;
+    while (ws->out.count > 0 && batch->n < batch->cap && bytes < at_most) {
+        struct ws_piece *one = &batch->pieces[batch->n++];
+        one->out = fl_outq_pop(&ws->out);
+        uint64_t len = fl_shared_str(one->out.data).len;
+        one->head_len = one->out.kind == FRAMES ? 0 : write_head(one->head, one->out.kind, len);
+        batch->messages += one->out.messages;
+        bytes += one->head_len + len;
     }
     pthread_mutex_unlock(&ws->out.lock);
 }
 
-static int is_same(const ws_batch *a, const ws_batch *b)
-{
-    if (a->n != b->n || a->bytes != b->bytes)
-        return 0;
-    for (size_t i = 0; i < a->n; ++i)
-        if (a->out[i].data != b->out[i].data || a->out[i].kind != b->out[i].kind)
-            return 0;
-    return 1;
-}
-
-static flamenco_buf *make_joined(const ws_batch *batch)
-{
-    flamenco_buf *bytes = fl_shared_create((size_t)batch->bytes);
-    char *at = bytes != NULL ? fl_shared_data(bytes) : NULL;
-    for (size_t i = 0; at != NULL && i < batch->n; ++i) {
-        flamenco_str text = fl_shared_str(batch->out[i].data);
-        memcpy(at, batch->heads[i], batch->head_len[i]);
-        at += batch->head_len[i];
-        if (text.len > 0)
-            memcpy(at, text.ptr, (size_t)text.len);
-        at += text.len;
-    }
-    return bytes;
-}
-
-/* The bytes of a batch in one piece, with a reference; the batch is empty then. NULL: it is to be written as it is. */
-static flamenco_buf *join(fl_loop *loop, ws_batch *batch)
-{
-    struct fl_ws_joined *joined = loop->joined;
-    if (batch->n < JOIN_FROM || batch->bytes > JOIN_BYTES)
-        return NULL;
-    if (joined != NULL && is_same(&joined->of, batch)) {
-        release(batch);
-    } else {
-        flamenco_buf *bytes = make_joined(batch);
-        if (joined == NULL)
-            joined = loop->joined = calloc(1, sizeof(*joined));
-        if (bytes == NULL || joined == NULL) {
-            fl_shared_unref(bytes);
-            return NULL;
-        }
-        release(&joined->of);
-        fl_shared_unref(joined->bytes);
-        joined->of = *batch;
-        joined->bytes = bytes;
-        batch->n = 0;
-    }
-    fl_shared_ref(joined->bytes);
-    return joined->bytes;
-}
-
-void fl_ws_forget_joined(fl_loop *loop)
-{
-    if (loop->joined == NULL)
-        return;
-    release(&loop->joined->of);
-    fl_shared_unref(loop->joined->bytes);
-    free(loop->joined);
-    loop->joined = NULL;
-}
-
-/* Takes messages from the queue and writes them. */
-static void write_batch(fl_http_ws *ws)
+/* Takes messages from the queue, in which there are `count`, and writes them. */
+static void write_batch(fl_http_ws *ws, uint32_t count)
 {
     h2o_iovec_t pieces[2 * MESSAGES_AT_ONCE];
     size_t n = 0;
-    ws_batch *batch = malloc(sizeof(*batch));
+    uint32_t cap = count < MESSAGES_AT_ONCE ? count : MESSAGES_AT_ONCE;
+    ws_batch *batch = malloc(sizeof(*batch) + cap * sizeof(batch->pieces[0]));
     if (batch == NULL) {
         fl_error("http", "no memory to write to a WebSocket");
         drop(ws);
         return;
     }
+    *batch = (ws_batch){ .cap = cap };
     take_batch(ws, batch);
-    ws->joined = join(ws->loop, batch);
-    if (ws->joined != NULL) {
-        flamenco_str text = fl_shared_str(ws->joined);
-        pieces[n++] = h2o_iovec_init(text.ptr, text.len);
-        free(batch);
-    } else {
-        ws->batch = batch;
-        for (size_t i = 0; i < batch->n; ++i) {
-            flamenco_str text = fl_shared_str(batch->out[i].data);
-            pieces[n++] = h2o_iovec_init(batch->heads[i], batch->head_len[i]);
-            if (text.len > 0)
-                pieces[n++] = h2o_iovec_init(text.ptr, text.len);
-        }
+    ws->batch = batch;
+    for (uint32_t i = 0; i < batch->n; ++i) {
+        struct ws_piece *one = &batch->pieces[i];
+        flamenco_str text = fl_shared_str(one->out.data);
+        if (one->head_len > 0)
+            pieces[n++] = h2o_iovec_init(one->head, one->head_len);
+        if (text.len > 0)
+            pieces[n++] = h2o_iovec_init(text.ptr, text.len);
     }
-    ws->writing = 1;
     ws->wrote_us = fl_http_now_us();
-    fl_pace_wrote(&ws->loop->pace);
+    fl_pace_wrote(&ws->loop->pace, batch->messages);
     h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
 }
 
 /* What other threads have asked for since. */
 typedef struct ws_wish {
-    uint32_t count;
+    uint32_t count, messages;
     uint64_t bytes;
     int overrun, close_asked;
     uint32_t close_code;
@@ -307,7 +222,7 @@ typedef struct ws_wish {
 static ws_wish read_wish(fl_http_ws *ws)
 {
     pthread_mutex_lock(&ws->out.lock);
-    ws_wish wish = { ws->out.count, ws->out.bytes, ws->out.overrun, ws->close_asked, ws->close_code };
+    ws_wish wish = { ws->out.count, ws->out.messages, ws->out.bytes, ws->out.overrun, ws->close_asked, ws->close_code };
     pthread_mutex_unlock(&ws->out.lock);
     return wish;
 }
@@ -378,8 +293,8 @@ static void flush_one(fl_http_ws *ws)
             h2o_websocket_proceed(ws->h2o);
         return;
     }
-    if (wish.overrun || (sock != NULL && h2o_socket_is_writing(sock) &&
-                         (wish.count > config->ws_max_queued || wish.bytes > config->ws_max_queued_bytes))) {
+    if (wish.overrun ||
+        (sock != NULL && h2o_socket_is_writing(sock) && fl_outq_is_long(wish.messages, wish.bytes, config))) {
         cut_slow(ws);
         return;
     }
@@ -389,7 +304,7 @@ static void flush_one(fl_http_ws *ws)
     }
     if (wish.close_asked && ws->closing_since_us == 0)
         ws->closing_since_us = fl_http_now_us();
-    if (ws->writing)
+    if (ws->batch != NULL)
         return; /* on_written comes back here */
     if (wish.count == 0 && wish.close_asked)
         begin_close(ws, wish.close_code);
@@ -402,7 +317,7 @@ static void flush_one(fl_http_ws *ws)
         h2o_websocket_proceed(ws->h2o);
     } else if (wish.count > 0 && !ws->closing && !wslay_event_get_close_received(ws->h2o->ws_ctx)) {
         if (!pace(ws, &wish))
-            write_batch(ws);
+            write_batch(ws, wish.count);
     } else
         h2o_websocket_proceed(ws->h2o);
 }
@@ -417,8 +332,6 @@ int fl_ws_flush(fl_loop *loop)
         if (ws->h2o != NULL)
             flush_one(ws);
     }
-    if (fl_link_is_alone(&loop->dirty) && fl_link_is_alone(&loop->paced))
-        fl_ws_forget_joined(loop);
     return any;
 }
 
@@ -542,15 +455,29 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
     return FLAMENCO_OK;
 }
 
-/* With ws->lock held: has the loop look at the connection. */
-static void wake_loop(fl_http_ws *ws)
+/* With the lock held: what is to be posted so that the loop looks at the connection; NULL: it will in any case. */
+static fl_msg *need_wake(fl_http_ws *ws)
 {
     if (ws->posted)
-        return;
+        return NULL;
     ws->posted = 1;
     ws->wake.run = run_wake;
     fl_http_ws_ref(ws);
-    fl_loop_post_one(ws->loop, &ws->wake);
+    return &ws->wake;
+}
+
+/* With the lock held. */
+static void wake_loop(fl_http_ws *ws)
+{
+    fl_msg *wake = need_wake(ws);
+    if (wake != NULL)
+        fl_loop_post_one(ws->loop, wake);
+}
+
+/* With the lock held. */
+static int32_t queue(fl_http_ws *ws, fl_out one)
+{
+    return ws->close_asked ? FLAMENCO_E_CANCELLED : fl_outq_push(&ws->out, &ws->loop->http->config, one);
 }
 
 int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
@@ -560,11 +487,78 @@ int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
     if (atomic_load(&ws->dropped) != 0)
         return FLAMENCO_E_FULL;
     pthread_mutex_lock(&ws->out.lock);
-    int32_t rc = ws->close_asked ? FLAMENCO_E_CANCELLED : fl_outq_push(&ws->out, &ws->loop->http->config, kind, data);
+    int32_t rc = queue(ws, (fl_out){ data, (uint16_t)kind, 1 });
     if (rc == FLAMENCO_OK || rc == FLAMENCO_E_FULL)
         wake_loop(ws);
     pthread_mutex_unlock(&ws->out.lock);
     return rc;
+}
+
+flamenco_buf *fl_http_ws_frame(uint32_t kind, flamenco_buf *const *messages, uint32_t n)
+{
+    unsigned char head[HEAD_MAX];
+    uint64_t len = 0;
+    for (uint32_t i = 0; i < n; ++i)
+        len += write_head(head, kind, fl_shared_str(messages[i]).len) + fl_shared_str(messages[i]).len;
+    flamenco_buf *frames = fl_shared_create((size_t)len);
+    char *at = frames != NULL ? fl_shared_data(frames) : NULL;
+    for (uint32_t i = 0; at != NULL && i < n; ++i) {
+        flamenco_str text = fl_shared_str(messages[i]);
+        at += write_head((unsigned char *)at, kind, text.len);
+        if (text.len > 0)
+            memcpy(at, text.ptr, (size_t)text.len);
+        at += text.len;
+    }
+    return frames;
+}
+
+/* The connections of one loop that are to be looked at, one behind the other. */
+typedef struct ws_wakes {
+    fl_loop *loop;
+    fl_msg *first, *last;
+} ws_wakes;
+
+static void add_wake(ws_wakes *wakes, fl_loop *loop, fl_msg *wake)
+{
+    uint32_t i = 0;
+    while (i < WAKES && wakes[i].loop != NULL && wakes[i].loop != loop)
+        ++i;
+    if (i == WAKES) {
+        fl_loop_post_one(loop, wake);
+        return;
+    }
+    if (wakes[i].loop == NULL)
+        wakes[i] = (ws_wakes){ .loop = loop, .first = wake };
+    else
+        wakes[i].last->next = wake;
+    wakes[i].last = wake;
+}
+
+uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, flamenco_buf *frames, uint32_t messages)
+{
+    ws_wakes wakes[WAKES] = { { 0 } };
+    uint32_t failed = 0;
+    assert(messages > 0 && messages <= UINT16_MAX);
+    for (uint32_t i = 0; i < n_ws; ++i) {
+        fl_http_ws *to = ws[i];
+        if (atomic_load(&to->closed) != 0)
+            continue;
+        pthread_mutex_lock(&to->out.lock);
+        int32_t rc = atomic_load(&to->dropped) != 0 ? FLAMENCO_E_FULL
+                                                    : queue(to, (fl_out){ frames, FRAMES, (uint16_t)messages });
+        if (rc == FLAMENCO_E_NOMEM) { /* rather gone, and back with all news, than without some */
+            to->close_asked = 1;
+            to->close_code = 0;
+        }
+        failed += rc == FLAMENCO_E_NOMEM || rc == FLAMENCO_E_FULL;
+        fl_msg *wake = rc != FLAMENCO_E_CANCELLED ? need_wake(to) : NULL;
+        pthread_mutex_unlock(&to->out.lock);
+        if (wake != NULL)
+            add_wake(wakes, to->loop, wake);
+    }
+    for (uint32_t i = 0; i < WAKES && wakes[i].loop != NULL; ++i)
+        fl_loop_post(wakes[i].loop, wakes[i].first, wakes[i].last);
+    return failed;
 }
 
 void fl_http_ws_close(fl_http_ws *ws, uint32_t code)

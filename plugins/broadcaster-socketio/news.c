@@ -9,9 +9,12 @@
 #include <time.h>
 
 #define AT_MOST 10000u /* then the publisher tells itself, and is slowed down */
+/* The more was told to clients, the longer more is waited for: what each of them costs is by the piece. */
 #define GATHER_NS 2000000
+#define GATHER_EACH_NS 1000000
+#define GATHER_AT_MOST_NS 50000000
 
-int32_t news_init(news *n, const flamenco_host *host, void (*tell)(void *ctx), void *ctx, flamenco_error *err)
+int32_t news_init(news *n, const flamenco_host *host, uint32_t (*tell)(void *ctx), void *ctx, flamenco_error *err)
 {
     pthread_condattr_t attr;
     if (pthread_mutex_init(&n->lock, NULL) != 0)
@@ -45,12 +48,12 @@ void news_fini(news *n)
 }
 
 /* With the lock held: lets more events come for a moment. */
-static void gather(news *n)
+static void gather(news *n, int64_t ns)
 {
     struct timespec until;
     if (clock_gettime(CLOCK_MONOTONIC, &until) != 0)
         return;
-    until.tv_nsec += GATHER_NS;
+    until.tv_nsec += ns;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
         ++until.tv_sec;
@@ -72,9 +75,9 @@ static void *tell_on(void *arg)
         if (n->count == 0)
             break;
         pthread_mutex_unlock(&n->lock);
-        n->tell(n->ctx);
+        int64_t ns = GATHER_NS + (int64_t)n->tell(n->ctx) * GATHER_EACH_NS;
         pthread_mutex_lock(&n->lock);
-        gather(n);
+        gather(n, ns < GATHER_AT_MOST_NS ? ns : GATHER_AT_MOST_NS);
     }
     pthread_mutex_unlock(&n->lock);
     return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * news.h - events that wait to be told, and the thread that has them told: at once when there was nothing for a while, else
- * together with what came within two milliseconds. Used by session.c.
+ * together with what came within 2 to 50 ms, the longer the more it is. Used by session.c.
  */
 #ifndef SOCKETIO_NEWS_H
 #define SOCKETIO_NEWS_H
@@ -19,11 +19,11 @@ typedef struct news {
     int ready, running, ending;
     int sleeping; /* the thread waits for the first event */
     pthread_t thread;
-    void (*tell)(void *ctx); /* has them taken */
+    uint32_t (*tell)(void *ctx); /* has them taken; returns how many somebody wanted to hear */
     void *ctx;
 } news;
 
-int32_t news_init(news *n, const flamenco_host *host, void (*tell)(void *ctx), void *ctx, flamenco_error *err);
+int32_t news_init(news *n, const flamenco_host *host, uint32_t (*tell)(void *ctx), void *ctx, flamenco_error *err);
 void news_fini(news *n); /* gives back what still waits; also for a zeroed one */
 
 /* Starts and ends the thread. What waits at the end is told. */

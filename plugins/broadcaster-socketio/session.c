@@ -35,9 +35,9 @@ static flamenco_buf *make(hub *h, const char *text)
     return h->host->buf_make(flamenco_text(text));
 }
 
-static void tell_all(void *ctx)
+static uint32_t tell_all(void *ctx)
 {
-    hub_deliver(ctx);
+    return hub_deliver(ctx);
 }
 
 int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err)
@@ -77,6 +77,7 @@ void hub_fini(hub *h)
     news_fini(&h->news);
     rooms_fini(&h->rooms);
     unref_packets(h);
+    free(h->listeners);
     pthread_mutex_destroy(&h->lock);
 }
 
@@ -93,6 +94,7 @@ session *session_create(hub *h, uint32_t revision, const flamenco_http_reply *re
     s->revision = revision;
     make_sid(s->sid);
     s->ws_send = reply->ws_send;
+    s->ws_send_all = reply->ws_send_all;
     s->ws_close = reply->ws_close;
     s->later_bytes = reply->later_bytes;
     return s;
@@ -130,7 +132,7 @@ session *session_find(hub *h, flamenco_str sid)
 }
 
 static void close_locked(session *s);
-static void deliver_locked(hub *h);
+static uint32_t deliver_locked(hub *h);
 
 /* ---- Sending, with the lock held ---------------------------------------------------------------------------------------- */
 
@@ -535,60 +537,94 @@ static void say_good_bye(hub *h)
     }
 }
 
-#define TOGETHER 32u
+#define TOGETHER 64u
 
-/* Tells the members of one room of events that came one behind the other, the first `n` of them: to each client all of them,
- * which is quicker than to all clients each of them. */
-static void tell_room(hub *h, const flamenco_event *events, uint32_t n)
+/* Makes place for so many listeners. Returns 0 when memory is exhausted. */
+static int seat(hub *h, uint32_t count)
+{
+    if (count <= h->listeners_cap)
+        return 1;
+    flamenco_ws **grown = realloc(h->listeners, (size_t)count * 2 * sizeof(flamenco_ws *));
+    if (grown == NULL)
+        return 0;
+    h->listeners = grown;
+    h->listeners_cap = count * 2;
+    return 1;
+}
+
+/* Gives packets to all members of a room. */
+static void send_to_room(hub *h, sio_room *r, flamenco_buf *const *packets, uint32_t n)
+{
+    const session *any = NULL;
+    uint32_t listening = 0;
+    int seated = seat(h, r->count);
+    /* From the end: one that is closed by this leaves, and the last member moves into its place. The room goes with its last
+     * member, behind which it is not looked at any more. */
+    for (uint32_t i = r->count; i-- > 0;) {
+        session *s = r->members[i].session;
+        if (seated && s->ws != NULL) {
+            h->listeners[listening++] = s->ws;
+            any = s;
+            continue;
+        }
+        session_ref(s);
+        for (uint32_t k = 0; k < n; ++k)
+            send_packet(s, packets[k]);
+        session_unref(s);
+    }
+    if (listening > 0)
+        h->slow += any->ws_send_all(h->listeners, listening, packets, n);
+}
+
+/* Tells the members of one room of events that came one behind the other. Returns how many, 0 when nobody is there. */
+static uint32_t tell_room(hub *h, const flamenco_event *events, uint32_t n)
 {
     flamenco_buf *packets[TOGETHER];
     sio_room *r = rooms_find(&h->rooms, events[0].topic);
     uint32_t made = 0;
     if (r == NULL)
-        return;
+        return 0;
     while (made < n && (packets[made] = encode(h, &events[made])) != NULL)
         ++made;
     if (made < n)
         h->host->log(h->host->h, FLAMENCO_LOG_ERROR, "no memory for an event");
     h->delivered += (uint64_t)r->count * made;
-    /* From the end: one that is closed by this leaves, and the last member moves into its place. The room goes with its last
-     * member, behind which it is not looked at any more. */
-    for (uint32_t i = r->count; i-- > 0;) {
-        session *s = r->members[i].session;
-        session_ref(s);
-        for (uint32_t k = 0; k < made; ++k)
-            send_packet(s, packets[k]);
-        session_unref(s);
-    }
-    while (made > 0)
-        h->host->buf_unref(packets[--made]);
+    send_to_room(h, r, packets, made);
+    for (uint32_t k = 0; k < made; ++k)
+        h->host->buf_unref(packets[k]);
+    return made;
 }
 
-static void tell(hub *h, const flamenco_event *events, uint32_t count)
+/* Returns how many of them somebody was told. */
+static uint32_t tell(hub *h, const flamenco_event *events, uint32_t count)
 {
+    uint32_t told = 0;
     for (uint32_t i = 0, n; i < count; i += n) {
         for (n = 1; i + n < count && n < TOGETHER && flamenco_str_equal(events[i].topic, events[i + n].topic);)
             ++n;
-        tell_room(h, events + i, n);
+        told += tell_room(h, events + i, n);
         for (uint32_t k = i; k < i + n; ++k)
             if (is_shutdown(&events[k]))
                 say_good_bye(h);
     }
+    return told;
 }
 
-static void deliver_locked(hub *h)
+static uint32_t deliver_locked(hub *h)
 {
     uint32_t count;
     flamenco_event *events = news_take(&h->news, &count);
-    tell(h, events, count);
+    uint32_t told = tell(h, events, count);
     news_give_back(&h->news, events, count);
+    return told;
 }
 
-void hub_deliver(hub *h)
+uint32_t hub_deliver(hub *h)
 {
     pthread_mutex_lock(&h->lock);
-    deliver_locked(h);
+    uint32_t told = deliver_locked(h);
     pthread_mutex_unlock(&h->lock);
+    return told;
 }
 
 void hub_publish(hub *h, const flamenco_event *event)

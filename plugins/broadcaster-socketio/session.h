@@ -38,6 +38,7 @@ typedef struct session {
     int registered, connected, closed; /* connected: to the namespace */
     int ending; /* closed when its next request has been answered */
     int32_t (*ws_send)(flamenco_ws *, flamenco_buf *);
+    uint32_t (*ws_send_all)(flamenco_ws *const *, uint32_t, flamenco_buf *const *, uint32_t);
     void (*ws_close)(flamenco_ws *, uint32_t);
     void (*later_bytes)(flamenco_http_later *, uint32_t, const char *, flamenco_str);
     flamenco_ws *ws; /* where packets go; NULL: polling */
@@ -63,6 +64,8 @@ struct hub {
     uint64_t delivered, slow; /* since they were last told to the metrics */
     uint64_t clients_at_most;
     uint32_t rooms_at_most;
+    flamenco_ws **listeners; /* those who are told of something just now */
+    uint32_t listeners_cap;
     int stopping; /* the manager says good-bye: nobody new is let in */
     flamenco_buf *pong, *ping, *connect, *close, *noop, *probe; /* packets that never change */
 };
@@ -73,8 +76,8 @@ void hub_fini(hub *h);
 /* Has an event delivered to everybody in its room, soon. */
 void hub_publish(hub *h, const flamenco_event *event);
 
-/* Delivers what was published so far. */
-void hub_deliver(hub *h);
+/* Delivers what was published so far. Returns how many events somebody was told. */
+uint32_t hub_deliver(hub *h);
 
 /* Sends pings that are due, ends who is silent, tells the metrics. */
 void hub_tick(hub *h);

@@ -2,9 +2,10 @@
 """Measurements of open web pages: what hundreds of them cost the manager while the farm works, and those who come and go. Used
 by figures.py.
 
-The pages are on the same machine as the manager and compete with it, so most of them read only ten times a second, which costs
-next to nothing (what they took is noted); a few read at once and say how late events are. A page in another machine costs the
-manager the same or less: over the loopback device, the sender's processor does the receiver's TCP, too."""
+The pages are on the same machine as the manager and compete with it, so most of them take what has come only ten times a second
+and without looking at it, which costs next to nothing (what they took is noted); a few read at once, look at all of it, and say
+how late events are and how long. A page in another machine costs the manager the same or less: over the loopback device, the
+sender's processor does the receiver's TCP, too."""
 
 import base64
 import contextlib
@@ -53,7 +54,7 @@ class Page:
 
 
 class Crowd:
-    """Pages that are told of all jobs, and two threads that read what they get."""
+    """Pages that are told of all jobs, all of the same, and two threads that read what they get."""
 
     def __init__(self, manager, size):
         self.pages = [Page(manager) for _ in range(size)]
@@ -61,23 +62,16 @@ class Crowd:
             page.sock.setblocking(False)
         probes = min(PROBES, max(size // 2, 1))
         self.probes, self.others = self.pages[:probes], self.pages[probes:]
-        self.delivered, self.lost, self.going, self.arrived, self.cpu_s = 0, 0, True, {}, 0.0
-        self.lock = threading.Lock()
+        self.probed, self.probed_bytes, self.other_bytes = 0, 0, 0 # events and bytes of the probes, bytes of the others
+        self.lost, self.going, self.arrived, self.cpu_s = 0, True, {}, 0.0
+        self.news = threading.Condition()
         self.threads = [threading.Thread(target=target, daemon=True) for target in (self._read_at_once, self._read_now_and_then)]
         for thread in self.threads:
             thread.start()
 
-    def _read(self, page):
-        try:
-            data = page.sock.recv(1 << 20)
-        except BlockingIOError:
-            return b""
-        if not data:
-            page.gone = True
-        with self.lock:
-            self.lost += not data
-            self.delivered += data.count(EVENT)
-        return data
+    def delivered(self):
+        """Events that all pages have got, as near as the probes' mean length of one tells."""
+        return self.probed * (1 + self.other_bytes / max(self.probed_bytes, 1))
 
     def _read_at_once(self):
         poll = select.epoll()
@@ -86,37 +80,57 @@ class Crowd:
             poll.register(fd, select.EPOLLIN)
         while self.going:
             for fd, _ in poll.poll(0.1):
-                data, now = self._read(by_fd[fd]), time.monotonic()
+                data, now = by_fd[fd].sock.recv(1 << 20), time.monotonic()
                 if not data:
                     poll.unregister(fd)
-                for name in list(self.arrived):
-                    if name in data:
-                        self.arrived[name].append(now)
-        self.cpu_s += time.thread_time()
+                with self.news:
+                    self.lost += not data
+                    self.probed += data.count(EVENT)
+                    self.probed_bytes += len(data)
+                    for mark in self.arrived:
+                        if mark in data:
+                            self.arrived[mark].append(now)
+                            self.news.notify()
+        with self.news:
+            self.cpu_s += time.thread_time()
 
     def _read_now_and_then(self):
-        others = list(self.others)
+        others, place = list(self.others), bytearray(1 << 20)
         while self.going:
-            begun = time.monotonic()
+            begun, ended, got = time.monotonic(), [], 0
             for page in others:
-                self._read(page)
-            others = [page for page in others if not hasattr(page, "gone")]
+                try:
+                    length = page.sock.recv_into(place, 0, socket.MSG_TRUNC) # for TCP: takes it without a copy
+                except BlockingIOError:
+                    continue
+                got += length
+                if length == 0:
+                    ended.append(page)
+            others = [page for page in others if page not in ended]
+            with self.news:
+                self.lost += len(ended)
+                self.other_bytes += got
             time.sleep(max(0, READ_EVERY_S - (time.monotonic() - begun)))
-        self.cpu_s += time.thread_time()
+        with self.news:
+            self.cpu_s += time.thread_time()
 
     def delays(self, manager, stop, pause_s=0.05):
-        """Makes jobs whose names the probes look for, until stop(); from the request to each probe's receipt, in ms."""
-        found, number = [], 0
+        """Changes a job's priority, which the probes look for, until stop(); from the request to each probe's receipt, in ms."""
+        found, number, name = [], 0, f"probe {os.getpid()}"
+        job = manager.request("POST", "/api/v3/jobs", {"name": name, "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
+                                                       "settings": {"message": "x", "sleep_duration_seconds": 0, "sleep_repeats": 1},
+                                                       "initial_status": "paused"})
         while not stop() or number < 3:
-            name = f"probe {os.getpid()} {number}".encode()
-            self.arrived[name], begun = [], time.monotonic()
-            manager.request("POST", "/api/v3/jobs", {"name": name.decode(), "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
-                                                     "settings": {"message": "x", "sleep_duration_seconds": 0, "sleep_repeats": 1},
-                                                     "initial_status": "paused"})
-            while len(self.arrived[name]) < len(self.probes) and time.monotonic() - begun < 10:
-                time.sleep(0.001)
-            found += [(at - begun) * 1000 for at in self.arrived.pop(name)]
             number += 1
+            mark = f'"name":"{name}","priority":{number + 1},'.encode()
+            with self.news:
+                self.arrived[mark], begun = [], time.monotonic()
+            manager.request("POST", f"/api/v3/jobs/{job['id']}/setpriority", {"priority": number + 1})
+            with self.news:
+                self.news.wait_for(lambda mark=mark: len(self.arrived[mark]) == len(self.probes), 10)
+                if len(self.arrived[mark]) < len(self.probes):
+                    manager.give_up("an event did not come within 10 s")
+                found += [(at - begun) * 1000 for at in self.arrived.pop(mark)]
             time.sleep(pause_s)
         return sorted(found)
 
@@ -128,10 +142,10 @@ class Crowd:
             page.close()
 
 
-def load(manager, workers, tasks=None, seconds=None, during=None):
+def load(manager, workers, tasks=None, seconds=None, during=None, more=()):
     """farm-sim at full load; gives its report and what `during` gave, which runs beside it and is told when the load is over."""
     reports, limit = [], ["--tasks", tasks] if tasks else ["--duration", f"{seconds}s"]
-    farm = threading.Thread(target=lambda: reports.append(manager.farm("--workers", workers, *limit)))
+    farm = threading.Thread(target=lambda: reports.append(manager.farm("--workers", workers, *limit, *more)))
     farm.start()
     found = during(lambda: not farm.is_alive()) if during is not None else None
     farm.join()
@@ -149,22 +163,51 @@ def pages(bench):
             alone, _ = load(manager, s.workers, s.loop_tasks)
             with contextlib.closing(Crowd(manager, s.pages)) as crowd:
                 quiet = crowd.delays(manager, lambda: True)
-                begun, delivered = time.monotonic(), crowd.delivered
+                begun, delivered = time.monotonic(), crowd.delivered()
                 busy, delays = load(manager, s.workers, s.loop_tasks, during=lambda stop: crowd.delays(manager, stop))
-                took, delivered = time.monotonic() - begun, crowd.delivered - delivered
+                took, delivered = time.monotonic() - begun, crowd.delivered() - delivered
+            again, _ = load(manager, s.workers, s.loop_tasks) # a task becomes dearer with each one done: pages are between two without
             bench.expect_no_errors(busy)
             if crowd.lost:
                 manager.give_up(f"{crowd.lost} pages were dropped, though they read")
-        more = (busy["server"]["cpu_us_per_task"] - alone["server"]["cpu_us_per_task"]) * busy["tasks"]
+        alone_cpu = max((alone["server"]["cpu_us_per_task"] + again["server"]["cpu_us_per_task"]) / 2, 1)
+        alone_rate = (alone["tasks_per_s"] + again["tasks_per_s"]) / 2
+        more = (busy["server"]["cpu_us_per_task"] - alone_cpu) * busy["tasks"]
         bench.add("pages.delivered", delivered / took)
         bench.add("pages.quiet_p50", statistics.median(quiet))
         bench.add("pages.p50", statistics.median(delays))
         bench.add("pages.p99", delays[len(delays) * 99 // 100])
         bench.add("pages.cpu", more / max(delivered, 1))
-        bench.add("pages.task_cpu", busy["server"]["cpu_us_per_task"] / max(alone["server"]["cpu_us_per_task"], 1))
-        bench.add("pages.rate", busy["tasks_per_s"] / alone["tasks_per_s"])
-        bench.note(f"{alone['tasks_per_s']:.0f} tasks/s without pages, {busy['tasks_per_s']:.0f} with them; reading took "
-                   f"{crowd.cpu_s / took:.2f} cores, the pages' share of the manager {more / 1e6 / took:.2f}")
+        bench.add("pages.task_cpu", busy["server"]["cpu_us_per_task"] / alone_cpu)
+        bench.add("pages.rate", busy["tasks_per_s"] / alone_rate)
+        bench.note(f"{alone['tasks_per_s']:.0f} and {again['tasks_per_s']:.0f} tasks/s without pages, {busy['tasks_per_s']:.0f} with them "
+                   f"between; reading took {crowd.cpu_s / took:.2f} cores, the pages' share of the manager {more / 1e6 / took:.2f}")
+
+
+PACED_TASK_S, PACED_PAUSE_S = 5, 5 # of a worker of the official pace, which pauses that long behind each task
+
+
+def pages_paced(bench):
+    """500 web pages that are told of all jobs while the farm does 5, and then 200 tasks a second: delays."""
+    s = bench.sizes
+    for _ in bench.each_run():
+        with running(bench, "pages_paced") as manager, contextlib.closing(Crowd(manager, s.pages)) as crowd:
+            for name, rate, pause_s in (("slow", 5, 0.2), ("steady", 200, 0.05)):
+                period_s = s.workers / rate # for each worker to do a task and pause
+                scale = period_s / (PACED_TASK_S + PACED_PAUSE_S)
+                seconds = max(s.pages_paced_s, period_s)
+
+                def probe(stop, crowd=crowd, manager=manager, begun_s=period_s, pause_s=pause_s):
+                    time.sleep(begun_s)
+                    return crowd.delays(manager, stop, pause_s)
+                report, delays = load(manager, s.workers, seconds=seconds, during=probe, more=(
+                    "--paced", f"{PACED_TASK_S}s", "--time-scale", scale, "--spread", f"{PACED_TASK_S + PACED_PAUSE_S}s"))
+                bench.expect_no_errors(report)
+                bench.add(f"pages.{name}_rate", report["tasks_per_s"])
+                bench.add(f"pages.{name}_p50", statistics.median(delays))
+                bench.add(f"pages.{name}_p99", delays[len(delays) * 99 // 100])
+            if crowd.lost:
+                manager.give_up(f"{crowd.lost} pages were dropped, though they read")
 
 
 def page_memory(bench):

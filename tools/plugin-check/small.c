@@ -249,6 +249,15 @@ static int32_t send_nothing(flamenco_ws *ws, flamenco_buf *text)
     return FLAMENCO_E_CANCELLED;
 }
 
+static uint32_t send_nothing_to_all(flamenco_ws *const *ws, uint32_t n_ws, flamenco_buf *const *texts, uint32_t n_texts)
+{
+    (void)ws;
+    (void)n_ws;
+    (void)texts;
+    (void)n_texts;
+    return 0;
+}
+
 static void close_nothing(flamenco_ws *ws, uint32_t code)
 {
     (void)ws;
@@ -286,7 +295,8 @@ static void ask(kit_instance *i, const flamenco_http_routes *table, const char *
                                   .ws_send = send_nothing,
                                   .ws_close = close_nothing,
                                   .later = reply_later,
-                                  .later_bytes = later_bytes };
+                                  .later_bytes = later_bytes,
+                                  .ws_send_all = send_nothing_to_all };
     int32_t rc = table->handle(i->self, &cx->cx, &request, &reply, &err);
     EXPECT(kit_is_code(rc), "%s %s gives %d, which is no code", method, path, (int)rc);
     EXPECT(rc != FLAMENCO_OK || got->postponed || __atomic_load_n(&got->calls, __ATOMIC_ACQUIRE) == 1,

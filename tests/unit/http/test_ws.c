@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "core/http/outq.h"
 #include "harness.h"
 
 static harness h;
@@ -352,6 +353,104 @@ static void many_who_are_told_the_same_get_all_of_it_in_order(void **state)
     }
 }
 
+/* Three at once, the second with a longer head, the third empty; between them what is for one alone. */
+static void many_who_are_told_in_one_call_get_all_of_it_in_order(void **state)
+{
+    static client many[20];
+    fl_http_ws *ws[20];
+    char text[256], got[256];
+    (void)state;
+    start();
+    for (int i = 0; i < 20; ++i)
+        open_ws(&many[i], &ws[i]);
+    for (int n = 0; n < 100; ++n) {
+        flamenco_buf *texts[3];
+        snprintf(text, sizeof(text), "%d", n);
+        texts[0] = shared_text(text, 1);
+        snprintf(text, sizeof(text), "%200d", n);
+        texts[1] = shared_text(text, 1);
+        texts[2] = shared_text("", 1);
+        flamenco_buf *frames = fl_http_ws_frame(FL_HTTP_WS_TEXT, texts, 3);
+        assert_non_null(frames);
+        assert_int_equal(fl_http_ws_send_frames(ws, 20, frames, 3), 0);
+        assert_int_equal(fl_http_ws_send(ws[n % 20], FL_HTTP_WS_BINARY, texts[0]), FLAMENCO_OK);
+        fl_shared_unref(frames);
+        for (int k = 0; k < 3; ++k)
+            fl_shared_unref(texts[k]);
+    }
+    for (int i = 0; i < 20; ++i) {
+        for (int n = 0; n < 100; ++n) {
+            assert_int_equal(read_frame(&many[i], got, sizeof(got)), 1);
+            snprintf(text, sizeof(text), "%d", n);
+            assert_string_equal(got, text);
+            assert_int_equal(read_frame(&many[i], got, sizeof(got)), 1);
+            snprintf(text, sizeof(text), "%200d", n);
+            assert_string_equal(got, text);
+            assert_int_equal(read_frame(&many[i], got, sizeof(got)), 1);
+            assert_string_equal(got, "");
+            if (n % 20 == i)
+                assert_int_equal(read_frame(&many[i], got, sizeof(got)), 2);
+        }
+        client_close(&many[i]);
+        fl_http_ws_unref(ws[i]);
+    }
+}
+
+static void telling_many_passes_over_who_is_gone_and_drops_who_does_not_read(void **state)
+{
+    flamenco_buf *text = shared_text("0123456789abcdef", 4096);
+    flamenco_buf *frames = fl_http_ws_frame(FL_HTTP_WS_TEXT, &text, 1);
+    client gone, reads;
+    fl_http_ws *ws[3];
+    uint32_t dropped = 0;
+    char got[8];
+    (void)state;
+    start();
+    open_ws(&gone, &ws[0]);
+    open_ws(&reads, &ws[1]);
+    ws[2] = h.ws;
+    client_close(&gone);
+    assert_true(harness_wait_stat(&h, STAT(websockets), 2));
+    assert_int_equal(fl_http_ws_send_frames(ws, 1, frames, 1), 0);
+    while (dropped == 0 && harness_stat(&h, STAT(cut)) == 0)
+        dropped = fl_http_ws_send_frames(ws + 2, 1, frames, 1);
+    assert_true(harness_wait_stat(&h, STAT(websockets), 1));
+    assert_int_equal(harness_stat(&h, STAT(cut)), 1);
+    flamenco_buf *last = shared_text("last", 1);
+    flamenco_buf *last_frames = fl_http_ws_frame(FL_HTTP_WS_TEXT, &last, 1);
+    assert_int_equal(fl_http_ws_send_frames(ws, 3, last_frames, 1), 0);
+    assert_int_equal(read_frame(&reads, got, sizeof(got)), 1);
+    assert_string_equal(got, "last");
+    client_close(&reads);
+    fl_http_ws_unref(ws[0]);
+    fl_http_ws_unref(ws[1]);
+    fl_shared_unref(last_frames);
+    fl_shared_unref(last);
+    fl_shared_unref(frames);
+    fl_shared_unref(text);
+}
+
+/* The bound is of messages, however they were put in. */
+static void a_queue_counts_messages(void **state)
+{
+    fl_http_config bounds = { .ws_max_queued = 10, .ws_max_queued_bytes = 1 << 20 };
+    flamenco_buf *data = shared_text("x", 1);
+    fl_outq q = { .ring = NULL };
+    (void)state;
+    assert_int_equal(fl_outq_init(&q), FLAMENCO_OK);
+    assert_int_equal(fl_outq_push(&q, &bounds, (fl_out){ data, 1, 40 }), FLAMENCO_OK);
+    assert_int_equal(fl_outq_push(&q, &bounds, (fl_out){ data, 1, 39 }), FLAMENCO_OK);
+    assert_true(fl_outq_is_long(q.messages, q.bytes, &bounds));
+    fl_shared_unref(fl_outq_pop(&q).data);
+    assert_int_equal(q.messages, 39);
+    assert_int_equal(fl_outq_push(&q, &bounds, (fl_out){ data, 1, 41 }), FLAMENCO_OK);
+    assert_int_equal(fl_outq_push(&q, &bounds, (fl_out){ data, 1, 1 }), FLAMENCO_E_FULL);
+    assert_true(q.overrun);
+    assert_int_equal(q.messages, 0);
+    fl_outq_fini(&q);
+    fl_shared_unref(data);
+}
+
 static void what_waits_is_sent_before_the_close_frame(void **state)
 {
     char text[32], got[32];
@@ -507,6 +606,9 @@ int main(void)
         T(the_server_drops_without_a_close_frame),
         T(an_oversized_message_is_closed_with_1009),
         T(many_who_are_told_the_same_get_all_of_it_in_order),
+        T(many_who_are_told_in_one_call_get_all_of_it_in_order),
+        T(telling_many_passes_over_who_is_gone_and_drops_who_does_not_read),
+        cmocka_unit_test(a_queue_counts_messages),
         T(what_waits_is_sent_before_the_close_frame),
         T(a_client_that_never_reads_is_dropped_at_the_bound),
         T(a_client_that_leaves_while_it_is_dropped_is_gone),
