@@ -48,8 +48,8 @@ typedef struct fl_known fl_known;
     flamenco_cx *cx; /* of the running method */                                                                       \
     flamenco_error *err;                                                                                               \
     fl_types types;                                                                                                    \
-    /* The writer's last task that was read (key 0 = none), and fl_changes() then: most tasks are changed right after, and */ \
-    /* need not be read again. */                                                                                      \
+    /* The writer's last task that was read or changed (key 0 = none), and fl_changes() then: most tasks are changed right */ \
+    /* after, and need not be read again. */                                                                           \
     fl_task_state last_task;                                                                                           \
     int64_t last_changes;                                                                                              \
     fl_known *known; /* NULL = nothing yet */                                                                          \
