@@ -20,6 +20,8 @@ static int32_t send_runq(flamenco_session *s, fl_sql id, const fl_task_state *no
 /* Sends it; read_moved() reads its answer. */
 static int32_t send_move(fl_query *q, int64_t job, int64_t needs, int64_t delta)
 {
+    if (delta > 0)
+        fl_known_changed(q->s, FL_KNOWN_TASKS);
     fl_bind_int(q, 1, needs);
     fl_bind_int(q, 2, delta);
     fl_bind_int(q, 3, job);

@@ -72,6 +72,8 @@ int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs
 {
     uint32_t schedulable = (uint32_t)fl_job_schedulable(job), closed = 0;
     int32_t rc;
+    if (delta > 0)
+        fl_known_changed(s, FL_KNOWN_TASKS);
     fl_query waiting = fl_query_begin(s, FL_SQL_DEPENDANTS);
     fl_bind_int(&waiting, 1, needs);
     while ((rc = fl_query_step(&waiting)) > 0) {

@@ -179,8 +179,10 @@ int32_t fl_task_give(fl_query *q, flamenco_task *out, uint32_t with_commands)
     int32_t rc = fl_task_read(q, &row, with_commands);
     if (rc == FLAMENCO_OK)
         rc = fl_texts_keep(q->s, texts);
-    if (rc == FLAMENCO_OK)
+    if (rc == FLAMENCO_OK) {
+        fl_known_task_keep(q->s, &row);
         fl_row_out(out, &row, (uint32_t)sizeof(row));
+    }
     return rc;
 }
 

@@ -82,11 +82,22 @@ const flamenco_worker *fl_known_worker_key(const flamenco_session *s, int64_t ke
 void fl_known_worker_keep(flamenco_session *s, const flamenco_worker *row);
 /* Reads a job unless it is known. Returns 1, 0 when there is no such job or it is hidden, or a negative error. */
 int32_t fl_known_job_get(flamenco_session *s, int64_t key, fl_known_job *out);
-/* Called before every statement that changes one of FL_WORKER_COLUMNS, or what a job shows or hides. */
+/* Gives a task that is known, but for what its job and its worker have to say, and notes its state. Returns 1, 0: it has to be
+ * read, or a negative error. Its texts are valid until something is changed. */
+int32_t fl_known_task_get(flamenco_session *s, const flamenco_uuid *uuid, flamenco_task *row);
+/* Keeps a task that was read just now. */
+void fl_known_task_keep(flamenco_session *s, const flamenco_task *row);
+/* It was changed: `set` of FLAMENCO_TASK_SET_*, `now` its state; or by other means, and has to be read. */
+void fl_known_task_change(flamenco_session *s, const fl_task_state *now, uint32_t set, flamenco_str activity);
+void fl_known_task_drop(flamenco_session *s, int64_t key);
+/* Called before every statement that changes one of FL_WORKER_COLUMNS, what a job shows or hides, or tasks of which there may be
+ * many. */
 void fl_known_changed(flamenco_session *s, uint32_t kind);
-/* A transaction begins; a transaction or savepoint ends, kept or undone. */
+/* A transaction begins, has been committed; a transaction or savepoint ends, kept or undone. */
 void fl_known_begin(flamenco_session *s);
+void fl_known_committed(flamenco_session *s);
 void fl_known_end(flamenco_session *s);
+void fl_known_tasks_fini(flamenco_session *s);
 void fl_known_fini(flamenco_session *s);
 
 /* What part of a list is wanted, in the terms of SQL. */

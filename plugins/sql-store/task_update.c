@@ -96,8 +96,11 @@ static int32_t update_task(flamenco_session *s, const fl_task_state *was, const 
     set |= now.status != was->status ? FLAMENCO_TASK_SET_STATUS : 0;
     set |= now.steps_done != was->steps_done ? FLAMENCO_TASK_SET_STEPS : 0;
     set |= now.worker != was->worker ? FLAMENCO_TASK_SET_WORKER : 0;
-    if (rc == FLAMENCO_OK && update->set != 0)
+    if (rc == FLAMENCO_OK && update->set != 0) {
         rc = write_task(s, &now, update, set);
+        if (rc == FLAMENCO_OK)
+            fl_known_task_change(s, &now, set, update->activity);
+    }
     fl_job_state job = { 0 };
     fl_made made = { 0 };
     if (rc == FLAMENCO_OK && (set & (FLAMENCO_TASK_SET_STATUS | FLAMENCO_TASK_SET_STEPS)))
