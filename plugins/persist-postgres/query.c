@@ -43,7 +43,7 @@ static int32_t keep_text(flamenco_session *s, fl_kept *slot, const char *sql)
         slot->text[i] = sql[i] == '?' ? '$' : sql[i];
     slot->number = ++s->numbers;
     slot->told = begins_with(sql, "INSERT") || begins_with(sql, "UPDATE lease");
-    slot->changes = slot->told || begins_with(sql, "UPDATE") || begins_with(sql, "DELETE");
+    slot->changes = slot->told || begins_with(sql, "UPDATE") || begins_with(sql, "DELETE") || begins_with(sql, "WITH");
     return FLAMENCO_OK;
 }
 
@@ -56,6 +56,7 @@ fl_query fl_query_begin_text(flamenco_session *s, fl_kept *slot, const char *sql
     q.rc = FLAMENCO_OK;
     q.row = -1;
     q.rows = q.n = 0;
+    q.sent = q.answered = 0;
     /* interrupt() ends a statement that runs; it may also have come between two of one method. */
     if (__atomic_load_n(&s->interrupted, __ATOMIC_ACQUIRE) != 0)
         q.rc = fl_wire_give_up(s, FLAMENCO_E_CANCELLED);
@@ -196,11 +197,18 @@ void fl_bind_text(fl_query *q, int at, flamenco_str text)
 /* Runs it and waits for the answer. */
 static int32_t run(fl_query *q)
 {
-    if (q->rc == FLAMENCO_OK)
-        q->rc = fl_wire_send(q);
-    if (q->rc == FLAMENCO_OK)
-        q->rc = fl_wire_settle(q->s, &q->res);
+    if (q->rc == FLAMENCO_OK && !q->sent && !fl_foreseen_take(q))
+        q->rc = fl_wire_send(q, 1);
+    if (q->rc == FLAMENCO_OK && !q->answered)
+        q->rc = fl_wire_settle(q->s);
     q->rows = q->res != NULL ? PQntuples(q->res) : 0;
+    return q->rc;
+}
+
+int32_t fl_query_send(fl_query *q)
+{
+    if (q->rc == FLAMENCO_OK)
+        q->rc = fl_wire_send(q, 1);
     return q->rc;
 }
 
@@ -220,6 +228,8 @@ int32_t fl_query_step(fl_query *q)
 
 int32_t fl_query_end(fl_query *q, int32_t rc)
 {
+    if (q->sent && !q->answered)
+        fl_wire_forget(q);
     PQclear(q->res);
     q->res = NULL;
     return rc < 0 ? rc : q->rc;
@@ -228,7 +238,7 @@ int32_t fl_query_end(fl_query *q, int32_t rc)
 int32_t fl_query_run(fl_query *q)
 {
     if (q->rc == FLAMENCO_OK)
-        q->rc = fl_wire_send(q);
+        q->rc = fl_wire_send(q, 0);
     return q->rc;
 }
 

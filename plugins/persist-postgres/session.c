@@ -21,6 +21,7 @@ static void free_session(flamenco_session *s)
         for (size_t i = 0; i < sizes[set]; ++i)
             host->free(host->h, sets[set][i].text);
     }
+    fl_foreseen_forget(s);
     fl_types_fini(s);
     fl_known_fini(s);
     PQfinish(s->db);
@@ -92,8 +93,9 @@ static void close_transaction(flamenco_session *s)
 {
     flamenco_error *err = s->err;
     s->err = NULL;
+    fl_foreseen_forget(s);
     if (s->n_sent > 0 && !s->lost)
-        (void)fl_wire_settle(s, NULL);
+        (void)fl_wire_settle(s);
     if (!s->lost && s->db != NULL && PQtransactionStatus(s->db) != PQTRANS_IDLE) {
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
         fl_query q = fl_query_begin(s, FL_SQL_ROLLBACK);
@@ -111,7 +113,7 @@ static PGconn *take_connection(flamenco_session *s)
     if (s->kind != FLAMENCO_SESSION_WRITER || db == NULL)
         return NULL;
     if (s->n_sent > 0 && !s->lost)
-        (void)fl_wire_settle(s, NULL);
+        (void)fl_wire_settle(s);
     if (s->lost || PQtransactionStatus(db) != PQTRANS_IDLE || !PQexitPipelineMode(db) || PQsetnonblocking(db, 0) != 0 ||
         fl_connection_run(db, "DEALLOCATE ALL", NULL) != FLAMENCO_OK)
         return NULL;
@@ -233,9 +235,10 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
     if (rc != FLAMENCO_OK)
         return rc;
     flamenco_session *s = call.s;
+    fl_foreseen_forget(s);
     /* An error on the way would skip what comes behind it. */
     if (s->savepoint_set && s->n_sent > 0)
-        rc = fl_wire_settle(s, NULL);
+        rc = fl_wire_settle(s);
     if (rc == FLAMENCO_OK && s->savepoint_set)
         rc = fl_run_statement(s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
@@ -351,8 +354,9 @@ static int32_t undo(flamenco_session *s, int32_t rc)
 {
     flamenco_error *err = s->err;
     s->err = NULL;
+    fl_foreseen_forget(s);
     if (s->n_sent > 0)
-        (void)fl_wire_settle(s, NULL);
+        (void)fl_wire_settle(s);
     int32_t undone = s->failed;
     s->aborted = 0;
     if (undone == FLAMENCO_OK)
@@ -368,7 +372,7 @@ static int32_t undo(flamenco_session *s, int32_t rc)
 static int32_t leave_guarded(flamenco_session *s, int32_t rc)
 {
     if (rc >= 0 && s->unsure) {
-        int32_t settled = fl_wire_settle(s, NULL);
+        int32_t settled = fl_wire_settle(s);
         rc = settled != FLAMENCO_OK ? settled : rc;
     }
     if (s->failed != 0)

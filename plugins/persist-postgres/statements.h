@@ -22,6 +22,8 @@
     "t.id,t.job,t.prio,t.open_deps,t.worker,t.status,t.created,t.updated,t.touched,t.steps_total,t.steps_done,t.name," \
     "t.type,t.activity"
 #define FL_TASK_OWN_COLUMNS_COUNT 14
+#define FL_TASK_JOB_COLUMN 1
+#define FL_TASK_TYPE_COLUMN 12
 #define FL_TASK_COLUMNS FL_TASK_OWN_COLUMNS ",t.uuid,j.uuid,t.id-j.first_task+1,w.uuid,w.deleted,w.name,w.address"
 /* What stands around the task table; the task comes first. */
 #define FL_TASK_JOINS " JOIN job j ON j.id=t.job JOIN job_hot h ON h.id=t.job LEFT JOIN worker w ON w.id=t.worker"
@@ -35,10 +37,24 @@
     "id,status,prio,tag,hidden,delete_requested IS NOT NULL,steps_total,steps_done,n0,n1,n2,n3,n4,n5,n6"
 
 #define FL_OPEN_TASK "status<2 AND open_deps=0"
+#define FL_SCHEDULABLE "h.status<2 AND h.hidden=0 AND h.delete_requested IS NULL" /* fl_job_schedulable() */
 
-/* Statements of this back end's own (RUNQ_HEADS, RUNQ_SHARE_HEADS, RUNQ_SHARES), so that a worker's lists are looked at in one
- * round trip (schedule.c). */
-#define FL_HAS_RUNQ_HEADS 1
+/* Every statement is a round trip away: what a worker may run is asked for all at once (schedule.c: RUNQ_HEADS, RUNQ_SHARE_HEADS,
+ * RUNQ_SHARES, RUN_BEST), and what follows from a change is sent all at once (ripple.c). */
+#define FL_FAR_STORE 1
+/* So many rows of each list come at once: to see that the second group cannot win ends most searches. */
+#define FL_HEADS 3
+#define FL_HEADS_TEXT "3"
+
+/* The lists of worker ?1: its types, with its tags and with "no tag". */
+#define FL_LISTS_OF_WORKER \
+    "worker_type y CROSS JOIN (SELECT 0::bigint AS tag UNION ALL SELECT tag FROM worker_tag WHERE worker=?1) a"
+/* It may run the groups of that job and type. */
+#define FL_NOT_BLOCKED(q) \
+    "NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=" q ".job AND b.type=" q ".type AND b.worker=?1)"
+/* Puts what the SELECT before it gives into runq. */
+#define FL_RUNQ_OVER \
+    " ON CONFLICT(job,type) DO UPDATE SET tag=excluded.tag,njp=excluded.njp,ntp=excluded.ntp,share=excluded.share"
 
 /* Words for the statements that are put together from pieces (lists.c, tasks.c, workers.c). */
 #define FL_JOIN " JOIN "
@@ -88,7 +104,8 @@
     X(JOB_COUNT_ADD, "UPDATE job_count SET n=n+?2 WHERE status=?1")                                                    \
     X(JOB_STATE, "SELECT " FL_JOB_STATE_COLUMNS " FROM job_hot WHERE id=?1")                                           \
     X(JOB_STATE_ADD, "UPDATE job_hot SET n0=n0+?2,n1=n1+?3,n2=n2+?4,n3=n3+?5,n4=n4+?6,n5=n5+?7,n6=n6+?8,"              \
-                     "steps_total=steps_total+?9,steps_done=steps_done+?10,updated=coalesce(?11,updated) WHERE id=?1") \
+                     "steps_total=steps_total+?9,steps_done=steps_done+?10,updated=coalesce(?11,updated) WHERE id=?1"  \
+                     " RETURNING " FL_JOB_STATE_COLUMNS)                                                               \
     X(JOB_SET_STATUS, "UPDATE job_hot SET status=?2,activity=?3,updated=?4 WHERE id=?1")                               \
     X(JOB_SET_PRIORITY, "UPDATE job_hot SET prio=?2,updated=?3 WHERE id=?1")                                           \
     X(JOB_SET_TAG, "UPDATE job_hot SET tag=?2,updated=?3 WHERE id=?1")                                                 \
@@ -142,8 +159,17 @@
                   " WHERE d.needs>=?1 AND d.needs<?2 AND d.task=?3 AND h.hidden=0 ORDER BY d.needs")                   \
     X(DEPS_LIST, "SELECT task-?1+1,needs-?1+1 FROM dep WHERE needs>=?1 AND needs<?2 ORDER BY needs,task")              \
     X(TASK_STATE, "SELECT job,type,prio,status,worker,open_deps,steps_total,steps_done FROM task WHERE id=?1")         \
-    X(DEPENDANTS, "SELECT task FROM dep WHERE needs=?1 ORDER BY task")                                                 \
-    X(OPEN_DEPS_ADD, "UPDATE task SET open_deps=open_deps+?2 WHERE id=?1")                                             \
+    /* Moves open_deps of those that wait for task ?1 by ?2, and puts what becomes runnable into runq, in job ?3. Gives: how many, \
+     * how many there should be, the least open_deps; how many have none, and their types; how many had none before. */ \
+    X(DEPS_MOVE, "WITH moved AS (UPDATE task SET open_deps=task.open_deps+?2 FROM dep d WHERE d.needs=?1"              \
+                 " AND task.id=d.task RETURNING task.type,task.prio,task.status,task.open_deps),"                      \
+                 "best AS (SELECT type,max(prio) AS prio FROM moved WHERE " FL_OPEN_TASK " GROUP BY type),"            \
+                 "put AS (INSERT INTO runq(tag,type,njp,ntp,job,share) SELECT h.tag,x.type,-h.prio,-x.prio,h.id,h.share" \
+                 " FROM best x CROSS JOIN job_hot h WHERE h.id=?3 AND " FL_SCHEDULABLE " AND NOT EXISTS(SELECT 1 FROM runq r" \
+                 " WHERE r.job=?3 AND r.type=x.type AND r.ntp<=-x.prio)" FL_RUNQ_OVER ")"                              \
+                 " SELECT count(*),(SELECT count(*) FROM dep WHERE needs=?1),coalesce(min(open_deps),0),"              \
+                 "count(*) FILTER (WHERE " FL_OPEN_TASK "),min(type) FILTER (WHERE " FL_OPEN_TASK "),"                 \
+                 "max(type) FILTER (WHERE " FL_OPEN_TASK "),count(*) FILTER (WHERE status<2 AND open_deps=?2) FROM moved") \
     X(BULK_SCAN, "SELECT id,status,open_deps,steps_total,steps_done,type FROM task WHERE id>=?1 AND id<?2"             \
                  " AND ((?3>>status::int)&1)=1 ORDER BY id")                                                           \
     X(BULK_UPDATE, "UPDATE task SET status=?4,activity=?5,updated=?6 WHERE id>=?1 AND id<?2"                           \
@@ -172,12 +198,18 @@
     X(RUNQ_NEXT, "SELECT r.njp,r.ntp,r.job FROM runq r WHERE r.tag=?1 AND r.type=?2 AND (r.njp,r.ntp,r.job)>(?3,?4,?5)" \
                  " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=r.job AND b.type=r.type AND b.worker=?6)"      \
                  " ORDER BY r.njp,r.ntp,r.job LIMIT 1")                                                                \
-    /* The first row of every list of the worker that has one. */                                                      \
-    X(RUNQ_HEADS, "SELECT a.tag,y.type,r.njp,r.ntp,r.job FROM worker_type y CROSS JOIN (SELECT 0::bigint AS tag"       \
-                  " UNION ALL SELECT tag FROM worker_tag WHERE worker=?1) a CROSS JOIN LATERAL (SELECT q.njp,q.ntp,q.job" \
-                  " FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND NOT EXISTS(SELECT 1 FROM blocklist b"          \
-                  " WHERE b.job=q.job AND b.type=q.type AND b.worker=?1) ORDER BY q.njp,q.ntp,q.job LIMIT 1) r"        \
-                  " WHERE y.worker=?1")                                                                                \
+    /* The first rows of every list of the worker that has some. */                                                    \
+    X(RUNQ_HEADS, "SELECT a.tag,y.type,r.njp,r.ntp,r.job FROM " FL_LISTS_OF_WORKER " CROSS JOIN LATERAL"               \
+                  " (SELECT q.njp,q.ntp,q.job FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND " FL_NOT_BLOCKED("q") \
+                  " ORDER BY q.njp,q.ntp,q.job LIMIT " FL_HEADS_TEXT ") r WHERE y.worker=?1"                           \
+                  " ORDER BY a.tag,y.type,r.njp,r.ntp,r.job")                                                          \
+    /* The task that TASK_RUNNABLE would give for the best group of all lists. */                                      \
+    X(RUN_BEST, "SELECT " FL_TASK_COLUMNS ",c.commands FROM (SELECT y.type,r.njp,r.ntp,r.job FROM " FL_LISTS_OF_WORKER \
+                " CROSS JOIN LATERAL (SELECT q.njp,q.ntp,q.job FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND "   \
+                FL_NOT_BLOCKED("q") " ORDER BY q.njp,q.ntp,q.job LIMIT 1) r WHERE y.worker=?1 ORDER BY r.njp,r.ntp,r.job" \
+                " LIMIT 1) g CROSS JOIN LATERAL (SELECT o.* FROM task o WHERE o.job=g.job AND o.type=g.type AND o.status<2" \
+                " AND o.open_deps=0 AND NOT EXISTS(SELECT 1 FROM failure f WHERE f.task=o.id AND f.worker=?1)"         \
+                " ORDER BY o.prio DESC,o.id LIMIT 1) t" FL_TASK_JOINS FL_TASK_COLD)                                    \
     X(TASK_RUNNABLE, "SELECT " FL_TASK_COLUMNS ",c.commands FROM task t" FL_TASK_JOINS                                 \
                      FL_TASK_COLD " WHERE t.job=?1 AND t.type=?2 AND t.status<2 AND t.open_deps=0 AND NOT EXISTS"      \
                      "(SELECT 1 FROM failure f WHERE f.task=t.id AND f.worker=?3) ORDER BY t.prio DESC,t.id LIMIT 1")  \
@@ -189,32 +221,36 @@
     X(RUN_COUNT_FOR, "SELECT count(*) FROM (SELECT 1 FROM task t WHERE t.job=?1 AND t.type=?2"                         \
                      " AND t.status<2 AND t.open_deps=0 AND NOT EXISTS(SELECT 1 FROM failure f WHERE f.task=t.id"      \
                      " AND f.worker=?4) LIMIT ?3) x")                                                                  \
-    X(RUNQ_GET, "SELECT ntp FROM runq WHERE job=?1 AND type=?2")                                                       \
     X(RUNQ_TYPES, "SELECT type FROM runq WHERE job=?1 ORDER BY type")                                                  \
     X(RUNQ_PUT, "INSERT INTO runq(tag,type,njp,ntp,job,share) VALUES(?1,?2,?3,?4,?5,(SELECT share FROM job_hot"        \
-                " WHERE id=?5)) ON CONFLICT(job,type)"                                                                 \
-                " DO UPDATE SET tag=excluded.tag,njp=excluded.njp,ntp=excluded.ntp,share=excluded.share")              \
+                " WHERE id=?5))" FL_RUNQ_OVER)                                                                         \
+    /* A task of job ?1, type ?2 and negated priority ?3 has become runnable, one has ceased to be. A row that is right is not touched. */ \
+    X(RUNQ_RAISE, "WITH job AS (SELECT h.tag,h.prio,h.share FROM job_hot h WHERE h.id=?1 AND " FL_SCHEDULABLE ")"      \
+                  " INSERT INTO runq(tag,type,njp,ntp,job,share) SELECT j.tag,?2,-j.prio,?3,?1,j.share FROM job j"     \
+                  " WHERE NOT EXISTS(SELECT 1 FROM runq r WHERE r.job=?1 AND r.type=?2 AND r.ntp<=?3)" FL_RUNQ_OVER)   \
+    X(RUNQ_REFRESH, "WITH head AS (SELECT prio FROM task WHERE job=?1 AND type=?2 AND " FL_OPEN_TASK                   \
+                    " ORDER BY prio DESC,id LIMIT 1),gone AS (DELETE FROM runq WHERE job=?1 AND type=?2"               \
+                    " AND NOT EXISTS(SELECT 1 FROM head)) INSERT INTO runq(tag,type,njp,ntp,job,share)"                \
+                    " SELECT h.tag,?2,-h.prio,-x.prio,?1,h.share FROM head x CROSS JOIN job_hot h WHERE h.id=?1 AND "  \
+                    FL_SCHEDULABLE " AND NOT EXISTS(SELECT 1 FROM runq r WHERE r.job=?1 AND r.type=?2 AND r.ntp=-x.prio)" \
+                    FL_RUNQ_OVER)                                                                                      \
     X(JOB_SET_SHARE, "UPDATE job_hot SET share=?2 WHERE id=?1")                                                        \
     X(RUNQ_SET_SHARE, "UPDATE runq SET share=?2 WHERE job=?1")                                                         \
     X(RUNQ_SHARE_NEXT, "SELECT r.njp,r.ntp,r.job FROM runq r WHERE r.tag=?1 AND r.type=?2 AND r.share=?7"              \
                        " AND (r.njp,r.ntp,r.job)>(?3,?4,?5)"                                                           \
                        " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=r.job AND b.type=r.type AND b.worker=?6)" \
                        " ORDER BY r.njp,r.ntp,r.job LIMIT 1")                                                          \
-    X(RUNQ_SHARE_HEADS, "SELECT a.tag,y.type,r.njp,r.ntp,r.job FROM worker_type y CROSS JOIN (SELECT 0::bigint AS tag" \
-                        " UNION ALL SELECT tag FROM worker_tag WHERE worker=?1) a CROSS JOIN LATERAL"                  \
+    X(RUNQ_SHARE_HEADS, "SELECT a.tag,y.type,r.njp,r.ntp,r.job FROM " FL_LISTS_OF_WORKER " CROSS JOIN LATERAL"         \
                         " (SELECT q.njp,q.ntp,q.job FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND q.share=?2"    \
-                        " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=q.job AND b.type=q.type AND b.worker=?1)" \
-                        " ORDER BY q.njp,q.ntp,q.job LIMIT 1) r WHERE y.worker=?1")                                    \
+                        " AND " FL_NOT_BLOCKED("q") " ORDER BY q.njp,q.ntp,q.job LIMIT " FL_HEADS_TEXT ") r"           \
+                        " WHERE y.worker=?1 ORDER BY a.tag,y.type,r.njp,r.ntp,r.job")                                  \
     /* In every list of the worker from share to share, and of these the ones with a row that the worker may have. */  \
-    X(RUNQ_SHARES, "SELECT DISTINCT s.share FROM worker_type y CROSS JOIN (SELECT 0::bigint AS tag UNION ALL"          \
-                   " SELECT tag FROM worker_tag WHERE worker=?1) a CROSS JOIN LATERAL (WITH RECURSIVE walk(share) AS (" \
+    X(RUNQ_SHARES, "SELECT DISTINCT s.share FROM " FL_LISTS_OF_WORKER " CROSS JOIN LATERAL (WITH RECURSIVE walk(share) AS (" \
                    "(SELECT q.share FROM runq q WHERE q.tag=a.tag AND q.type=y.type ORDER BY q.share LIMIT 1) UNION ALL" \
                    " SELECT (SELECT q.share FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND q.share>k.share"       \
                    " ORDER BY q.share LIMIT 1) FROM walk k WHERE k.share IS NOT NULL) SELECT w.share FROM walk w"      \
                    " CROSS JOIN LATERAL (SELECT 1 FROM runq q WHERE q.tag=a.tag AND q.type=y.type AND q.share=w.share" \
-                   " AND NOT EXISTS(SELECT 1 FROM blocklist b WHERE b.job=q.job AND b.type=q.type AND b.worker=?1)"    \
-                   " ORDER BY q.njp,q.ntp,q.job LIMIT 1) o) s WHERE y.worker=?1 ORDER BY s.share")                     \
-    X(RUNQ_DELETE, "DELETE FROM runq WHERE job=?1 AND type=?2")                                                        \
+                   " AND " FL_NOT_BLOCKED("q") " ORDER BY q.njp,q.ntp,q.job LIMIT 1) o) s WHERE y.worker=?1 ORDER BY s.share") \
     X(RUNQ_DELETE_JOB, "DELETE FROM runq WHERE job=?1")                                                                \
     X(RUNQ_SET_PRIORITY, "UPDATE runq SET njp=?2 WHERE job=?1")                                                        \
     X(RUNQ_SET_TAG, "UPDATE runq SET tag=?2 WHERE job=?1")                                                             \

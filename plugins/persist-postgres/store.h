@@ -46,6 +46,7 @@ typedef struct fl_query {
     fl_kept *st;
     PGresult *res; /* NULL until it has run */
     int32_t rc;
+    uint8_t sent, answered;
     int row, rows, n; /* n = parameters */
     const char *values[FL_PARAMETERS];
     int lengths[FL_PARAMETERS];
@@ -57,7 +58,16 @@ typedef struct fl_query {
 typedef struct fl_sent {
     fl_kept *st;
     uint32_t prepares; /* it only makes the statement known */
+    fl_query *q; /* takes the answer; NULL = nobody wants it */
 } fl_sent;
+
+/* A statement that was sent before anybody asked for its answer (foresee.c). */
+typedef struct fl_foreseen {
+    fl_query q; /* without a statement: the place is free */
+    int64_t changes; /* fl_changes() then */
+} fl_foreseen;
+
+#define FL_FORESEEN_MOST 4u
 
 /* More would let answers pile up. */
 #define FL_SENT_MOST 256u
@@ -67,6 +77,9 @@ struct flamenco_session {
     PGconn *db; /* NULL: lost, and not made again yet */
     fl_sent sent[FL_SENT_MOST];
     uint32_t n_sent;
+    uint32_t next_foreseen; /* the place that is given up when all are taken */
+    fl_foreseen foreseen[FL_FORESEEN_MOST];
+    uint32_t asks_for_shares; /* what the scheduler looks for work by */
     uint32_t unsure; /* a statement was sent that may be refused, and its answer is not there yet */
     uint32_t aborted; /* the server refuses everything until a savepoint is rolled back to */
     uint32_t lost; /* the connection is broken */
@@ -94,10 +107,13 @@ int32_t fl_connection_check(const char *conninfo, flamenco_error *err);
 int32_t fl_error_of(const PGresult *res);
 
 /* wire.c: statements on their way. */
-/* Sends a statement whose parameters are bound; its answer is read by the next fl_wire_settle(). */
-int32_t fl_wire_send(fl_query *q);
-/* Waits until every answer is there. last_out: the last one, owned by the caller, or NULL. Returns the first error. */
-int32_t fl_wire_settle(flamenco_session *s, PGresult **last_out);
+/* Sends a statement whose parameters are bound; its answer is read by the next fl_wire_settle(). wanted: into q, which must live
+ * until then, or be forgotten. */
+int32_t fl_wire_send(fl_query *q, uint32_t wanted);
+/* Waits until every answer is there. Returns the first error, which every statement gets whose answer is wanted. */
+int32_t fl_wire_settle(flamenco_session *s);
+/* Its answer is not wanted any more. */
+void fl_wire_forget(const fl_query *q);
 /* Why the reader's call should end; 0 = it goes on. */
 int32_t fl_wire_look(const flamenco_session *s);
 /* Fills the error of a call that ends for that reason. Returns it. */
@@ -110,6 +126,18 @@ int fl_wire_lives(flamenco_session *s);
 int32_t fl_wire_lost(flamenco_session *s);
 /* Forgets what was prepared on a connection that is gone. */
 void fl_wire_reset(flamenco_session *s);
+
+/* foresee.c: answers that will be asked for soon. */
+/* Sends a statement, bound to nothing but numbers, whose answer will probably be wanted soon: it comes along with the next one that
+ * is waited for, and the same statement with the same numbers takes it, if nothing was changed in between. */
+void fl_query_foresee(fl_query *q);
+/* Takes over an answer that was foreseen. Tells (1) whether there is one, in q or as its error. */
+int fl_foreseen_take(fl_query *q);
+/* Forgets all of them. */
+void fl_foreseen_forget(flamenco_session *s);
+
+/* query.c: sends a statement whose answer is read later, by fl_query_step(), so that others can be sent with it. */
+int32_t fl_query_send(fl_query *q);
 
 /* lease.c */
 /* Takes the lease on this connection, which holds it as long as it lives. BUSY names the holder. */

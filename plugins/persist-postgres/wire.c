@@ -48,19 +48,20 @@ void fl_wire_reset(flamenco_session *s)
     }
     s->n_sent = 0;
     s->unsure = s->aborted = s->lost = 0;
+    fl_foreseen_forget(s);
 }
 
 /* ---- Sending ---- */
 
-static int32_t note_sent(flamenco_session *s, int sent, fl_kept *st, uint32_t prepares)
+static int32_t note_sent(flamenco_session *s, int sent, fl_kept *st, uint32_t prepares, fl_query *q)
 {
     if (!sent)
         return fl_wire_lost(s);
-    s->sent[s->n_sent++] = (fl_sent){ st, prepares };
+    s->sent[s->n_sent++] = (fl_sent){ st, prepares, q };
     return FLAMENCO_OK;
 }
 
-int32_t fl_wire_send(fl_query *q)
+int32_t fl_wire_send(fl_query *q, uint32_t wanted)
 {
     static const int binary[FL_PARAMETERS] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
     flamenco_session *s = q->s;
@@ -68,16 +69,18 @@ int32_t fl_wire_send(fl_query *q)
     if (s->lost || s->db == NULL)
         return fl_wire_lost(s);
     if (s->n_sent + 3 > FL_SENT_MOST)
-        rc = fl_wire_settle(s, NULL);
+        rc = fl_wire_settle(s);
     char name[16];
     (void)snprintf(name, sizeof(name), "f%u", q->st->number);
     if (rc == FLAMENCO_OK && !q->st->prepared) {
-        rc = note_sent(s, PQsendPrepare(s->db, name, q->st->text, q->n, q->types), q->st, 1);
+        rc = note_sent(s, PQsendPrepare(s->db, name, q->st->text, q->n, q->types), q->st, 1, wanted ? q : NULL);
         q->st->prepared = rc == FLAMENCO_OK;
     }
     if (rc == FLAMENCO_OK)
-        rc = note_sent(s, PQsendQueryPrepared(s->db, name, q->n, q->values, q->lengths, binary, 1), q->st, 0);
+        rc = note_sent(s, PQsendQueryPrepared(s->db, name, q->n, q->values, q->lengths, binary, 1), q->st, 0,
+                       wanted ? q : NULL);
     if (rc == FLAMENCO_OK) {
+        q->sent = wanted != 0;
         s->changes += q->st->changes;
         s->unsure |= q->st->told;
     }
@@ -149,15 +152,25 @@ static int32_t wait_ready(flamenco_session *s, int64_t *until_us)
     }
 }
 
+/* Tells whether somebody waits for this answer, and not only expects to. */
+static int is_waited_for(const flamenco_session *s, const fl_query *q)
+{
+    for (size_t i = 0; i < FL_FORESEEN_MOST; ++i) {
+        if (q == &s->foreseen[i].q)
+            return 0;
+    }
+    return q != NULL;
+}
+
 /* Takes over the error of one answer. */
-static int32_t take_error(flamenco_session *s, const fl_sent *sent, const PGresult *res, int waited_for)
+static int32_t take_error(flamenco_session *s, const fl_sent *sent, const PGresult *res)
 {
     int32_t code = fl_error_of(res);
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     if (code == FLAMENCO_E_CANCELLED && s->stopped != 0)
         code = s->stopped;
     /* Nobody who waits now is to blame for what another method sent. */
-    if (!waited_for && !sent->st->told && !fl_is_fatal(code))
+    if (!is_waited_for(s, sent->q) && !sent->st->told && !fl_is_fatal(code))
         code = FLAMENCO_E_UNAVAILABLE;
     if (PQstatus(s->db) == CONNECTION_BAD)
         return fl_wire_lost(s);
@@ -185,44 +198,75 @@ static int32_t read_answer(flamenco_session *s, int64_t *until_us, PGresult **ou
     return FLAMENCO_OK;
 }
 
-int32_t fl_wire_settle(flamenco_session *s, PGresult **last_out)
+/* Gives the answers' end to everybody who wants one: they are there, or none will come. */
+static void tell_end(fl_sent *sent, uint32_t n, int32_t rc)
 {
-    const flamenco_host *host = s->store->host;
-    int64_t until_us = s->kind == FLAMENCO_SESSION_WRITER ? host->monotonic_us(host->h) + s->store->answer_us : 0;
-    int32_t first = FLAMENCO_OK;
-    if (last_out != NULL)
-        *last_out = NULL;
-    if (s->lost || s->db == NULL || !PQpipelineSync(s->db))
-        return fl_wire_lost(s);
-    uint32_t n = s->n_sent;
     for (uint32_t i = 0; i < n; ++i) {
+        fl_query *q = sent[i].q;
+        if (q == NULL)
+            continue;
+        q->answered = 1;
+        if (rc != FLAMENCO_OK) {
+            PQclear(q->res);
+            q->res = NULL;
+            q->rc = rc;
+        }
+    }
+}
+
+/* Reads the answers of the first n statements that were sent. Returns the first error. */
+static int32_t read_answers(flamenco_session *s, uint32_t n, int64_t *until_us)
+{
+    int32_t first = FLAMENCO_OK;
+    for (uint32_t i = 0; i < n; ++i) {
+        const fl_sent *sent = &s->sent[i];
         PGresult *res = NULL;
-        int32_t rc = read_answer(s, &until_us, &res);
+        int32_t rc = read_answer(s, until_us, &res);
         ExecStatusType status = PQresultStatus(res);
         int worked = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-        if (rc == FLAMENCO_OK && !worked && s->sent[i].prepares)
-            s->sent[i].st->prepared = 0;
+        if (rc == FLAMENCO_OK && !worked && sent->prepares)
+            sent->st->prepared = 0;
         if (rc == FLAMENCO_OK && status == PGRES_FATAL_ERROR && first == FLAMENCO_OK)
-            rc = first = take_error(s, &s->sent[i], res, last_out != NULL && i + 2 >= n);
-        if (s->lost || i + 1 < n || last_out == NULL || !worked)
-            PQclear(res);
+            rc = first = take_error(s, sent, res);
+        if (worked && !s->lost && sent->q != NULL && !sent->prepares)
+            sent->q->res = res;
         else
-            *last_out = res;
+            PQclear(res);
         if (s->lost)
             return rc;
     }
+    return first;
+}
+
+int32_t fl_wire_settle(flamenco_session *s)
+{
+    const flamenco_host *host = s->store->host;
+    int64_t until_us = s->kind == FLAMENCO_SESSION_WRITER ? host->monotonic_us(host->h) + s->store->answer_us : 0;
+    uint32_t n = s->n_sent;
+    int32_t rc;
+    if (s->lost || s->db == NULL || !PQpipelineSync(s->db))
+        rc = fl_wire_lost(s);
+    else
+        rc = read_answers(s, n, &until_us);
     s->n_sent = 0;
     s->unsure = 0;
-    int32_t rc = wait_ready(s, &until_us);
-    if (rc == FLAMENCO_OK) {
+    int32_t synced = s->lost ? rc : wait_ready(s, &until_us);
+    if (synced == FLAMENCO_OK) {
         PGresult *sync = PQgetResult(s->db);
         if (PQresultStatus(sync) != PGRES_PIPELINE_SYNC)
-            rc = fl_wire_lost(s);
+            synced = fl_wire_lost(s);
         PQclear(sync);
     }
-    if ((rc != FLAMENCO_OK || first != FLAMENCO_OK) && last_out != NULL) {
-        PQclear(*last_out);
-        *last_out = NULL;
+    rc = synced != FLAMENCO_OK ? synced : rc;
+    tell_end(s->sent, n, rc);
+    return rc;
+}
+
+void fl_wire_forget(const fl_query *q)
+{
+    flamenco_session *s = q->s;
+    for (uint32_t i = 0; i < s->n_sent; ++i) {
+        if (s->sent[i].q == q)
+            s->sent[i].q = NULL;
     }
-    return rc != FLAMENCO_OK ? rc : first;
 }

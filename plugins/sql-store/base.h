@@ -29,9 +29,11 @@ typedef struct fl_types {
 
 /* What the writer knows (known.c), by kind. */
 typedef struct fl_known fl_known;
+typedef struct fl_known_tasks fl_known_tasks; /* known_tasks.c */
 #define FL_KNOWN_WORKERS 0u
 #define FL_KNOWN_JOBS 1u
-#define FL_KNOWN_KINDS 2u
+#define FL_KNOWN_TASKS 2u
+#define FL_KNOWN_KINDS 3u
 
 /* What the shared methods use of a session. Begins `struct flamenco_session`. */
 // clang-format off
@@ -48,11 +50,12 @@ typedef struct fl_known fl_known;
     flamenco_cx *cx; /* of the running method */                                                                       \
     flamenco_error *err;                                                                                               \
     fl_types types;                                                                                                    \
-    /* The writer's last task that was read (key 0 = none), and fl_changes() then: most tasks are changed right after, and */ \
-    /* need not be read again. */                                                                                      \
+    /* The writer's last task that was read or changed (key 0 = none), and fl_changes() then: most tasks are changed right */ \
+    /* after, and need not be read again. */                                                                           \
     fl_task_state last_task;                                                                                           \
     int64_t last_changes;                                                                                              \
     fl_known *known; /* NULL = nothing yet */                                                                          \
+    fl_known_tasks *known_tasks;                                                                                       \
     uint64_t known_generation[FL_KNOWN_KINDS]; /* what was kept in another one is no longer true */                    \
     uint32_t known_changed[FL_KNOWN_KINDS]; /* in this transaction */                                                  \
     fl_kept statements[FL_SQL_COUNT];                                                                                  \

@@ -72,6 +72,7 @@ static int32_t close_deps(flamenco_session *s, const bulk *b)
 
 static int32_t move_range(flamenco_session *s, bulk *b, fl_job_state *job, fl_made *made)
 {
+    fl_known_changed(s, FL_KNOWN_TASKS);
     /* Before the statuses change, so that a task which is closed by this very step is not counted as runnable. */
     int32_t rc = close_deps(s, b);
     if (rc == FLAMENCO_OK)

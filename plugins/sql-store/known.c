@@ -5,7 +5,7 @@
  * its job and its worker: reading all that each time was a fifth of what the writer does.
  *
  * Only the writing session has this: it sees every change before it happens, and no other program writes (the lease). What
- * was read is worthless as soon as a row of its kind changes, and when a transaction with such a change ends, in whatever way.
+ * was read is worthless as soon as a row of its kind changes, and when such a change is undone. Tasks are in known_tasks.c.
  */
 #include "rows.h"
 
@@ -165,6 +165,12 @@ void fl_known_begin(flamenco_session *s)
     memset(s->known_changed, 0, sizeof(s->known_changed));
 }
 
+void fl_known_committed(flamenco_session *s)
+{
+    /* What was kept since a change is as the change left it. */
+    memset(s->known_changed, 0, sizeof(s->known_changed));
+}
+
 void fl_known_end(flamenco_session *s)
 {
     /* A savepoint may end so, too: then the mark stays for the transaction around it. */
@@ -179,4 +185,5 @@ void fl_known_fini(flamenco_session *s)
         host->free(host->h, s->known->workers[i]);
     host->free(host->h, s->known);
     s->known = NULL;
+    fl_known_tasks_fini(s);
 }

@@ -75,10 +75,10 @@ static void note_task(flamenco_session *s, const flamenco_task *row, int64_t typ
 {
     if (s->kind != FLAMENCO_SESSION_WRITER)
         return;
-    s->last_task = (fl_task_state){ row->key,         row->job_key,         type,
-                                    row->priority,    row->worker_key,      row->open_deps,
-                                    row->steps_total, row->steps_completed, row->status };
-    s->last_changes = fl_changes(s);
+    const fl_task_state state = { row->key,         row->job_key,         type,
+                                  row->priority,    row->worker_key,      row->open_deps,
+                                  row->steps_total, row->steps_completed, row->status };
+    fl_task_state_keep(s, &state);
 }
 
 int32_t fl_task_read_alone(fl_query *q, flamenco_task *row)
@@ -171,21 +171,28 @@ int32_t fl_job_out(fl_query *q, flamenco_job *out)
     return fl_query_end(q, rc);
 }
 
-int32_t fl_task_out(fl_query *q, flamenco_task *out, uint32_t with_commands, const char *what)
+int32_t fl_task_give(fl_query *q, flamenco_task *out, uint32_t with_commands)
 {
     flamenco_task row = { 0 };
-    int32_t rc = fl_query_step(q);
-    if (rc > 0) {
-        flamenco_str *const texts[] = { &row.name,           &row.type,     &row.activity, &row.worker_name,
-                                        &row.worker_address, &row.commands, NULL };
-        rc = fl_task_read(q, &row, with_commands);
-        if (rc == FLAMENCO_OK)
-            rc = fl_texts_keep(q->s, texts);
-        if (rc == FLAMENCO_OK)
-            fl_row_out(out, &row, (uint32_t)sizeof(row));
-    } else if (rc == 0) {
-        rc = fl_fail(q->s, FLAMENCO_E_NOT_FOUND, "%s", what);
+    flamenco_str *const texts[] = { &row.name,           &row.type,     &row.activity, &row.worker_name,
+                                    &row.worker_address, &row.commands, NULL };
+    int32_t rc = fl_task_read(q, &row, with_commands);
+    if (rc == FLAMENCO_OK)
+        rc = fl_texts_keep(q->s, texts);
+    if (rc == FLAMENCO_OK) {
+        fl_known_task_keep(q->s, &row);
+        fl_row_out(out, &row, (uint32_t)sizeof(row));
     }
+    return rc;
+}
+
+int32_t fl_task_out(fl_query *q, flamenco_task *out, uint32_t with_commands, const char *what)
+{
+    int32_t rc = fl_query_step(q);
+    if (rc > 0)
+        rc = fl_task_give(q, out, with_commands);
+    else if (rc == 0)
+        rc = fl_fail(q->s, FLAMENCO_E_NOT_FOUND, "%s", what);
     return fl_query_end(q, rc);
 }
 

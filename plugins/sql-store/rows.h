@@ -59,6 +59,8 @@ int32_t fl_task_read_alone(fl_query *q, flamenco_task *row);
 int32_t fl_job_out(fl_query *q, flamenco_job *out);
 int32_t fl_task_out(fl_query *q, flamenco_task *out, uint32_t with_commands, const char *what);
 int32_t fl_worker_out(fl_query *q, flamenco_worker *out);
+/* Gives out the row that q stands at, its texts kept. Does not end q. */
+int32_t fl_task_give(fl_query *q, flamenco_task *out, uint32_t with_commands);
 /* Gives every row to the visitor. Ends q. */
 int32_t fl_jobs_visit(fl_query *q, flamenco_visit_job visit, void *ctx);
 int32_t fl_tasks_visit(fl_query *q, flamenco_visit_task visit, void *ctx);
@@ -80,11 +82,22 @@ const flamenco_worker *fl_known_worker_key(const flamenco_session *s, int64_t ke
 void fl_known_worker_keep(flamenco_session *s, const flamenco_worker *row);
 /* Reads a job unless it is known. Returns 1, 0 when there is no such job or it is hidden, or a negative error. */
 int32_t fl_known_job_get(flamenco_session *s, int64_t key, fl_known_job *out);
-/* Called before every statement that changes one of FL_WORKER_COLUMNS, or what a job shows or hides. */
+/* Gives a task that is known, but for what its job and its worker have to say, and notes its state. Returns 1, 0: it has to be
+ * read, or a negative error. Its texts are valid until something is changed. */
+int32_t fl_known_task_get(flamenco_session *s, const flamenco_uuid *uuid, flamenco_task *row);
+/* Keeps a task that was read just now. */
+void fl_known_task_keep(flamenco_session *s, const flamenco_task *row);
+/* It was changed: `set` of FLAMENCO_TASK_SET_*, `now` its state; or by other means, and has to be read. */
+void fl_known_task_change(flamenco_session *s, const fl_task_state *now, uint32_t set, flamenco_str activity);
+void fl_known_task_drop(flamenco_session *s, int64_t key);
+/* Called before every statement that changes one of FL_WORKER_COLUMNS, what a job shows or hides, or tasks of which there may be
+ * many. */
 void fl_known_changed(flamenco_session *s, uint32_t kind);
-/* A transaction begins; a transaction or savepoint ends, kept or undone. */
+/* A transaction begins, has been committed; a transaction or savepoint ends, kept or undone. */
 void fl_known_begin(flamenco_session *s);
+void fl_known_committed(flamenco_session *s);
 void fl_known_end(flamenco_session *s);
+void fl_known_tasks_fini(flamenco_session *s);
 void fl_known_fini(flamenco_session *s);
 
 /* What part of a list is wanted, in the terms of SQL. */
@@ -164,16 +177,19 @@ int32_t fl_job_state_get(flamenco_session *s, int64_t key, fl_job_state *out);
 int32_t fl_job_state_visible(flamenco_session *s, int64_t key, fl_job_state *out);
 /* Applies a change of counters and reads the result. */
 int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta, fl_job_state *out);
+/* The same without reading it. */
+int32_t fl_job_state_change(flamenco_session *s, int64_t key, const fl_job_delta *delta);
+/* The pieces of it: binds JOB_STATE_ADD, reads FL_JOB_STATE_COLUMNS. */
+void fl_job_delta_bind(fl_query *q, int64_t key, const fl_job_delta *delta);
+void fl_job_state_read(const fl_query *q, fl_job_state *out);
 /* Gives out the counters. made may be NULL, out too. */
 int32_t fl_job_state_out(flamenco_session *s, const fl_job_state *job, const fl_made *made, flamenco_job_counts *out);
 
 /* A count of runnable tasks stops here: nobody has more workers to wake. */
 #define FL_RUNNABLE_MOST 10000
 
-/* Makes the runq row of one job and type match the tasks. The job is schedulable. */
-int32_t fl_runq_refresh(flamenco_session *s, const fl_job_state *job, int64_t type);
-/* The same when a task of that priority has just become runnable: cheaper. */
-int32_t fl_runq_raise(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority);
+/* Writes the runq row of one job and type, whose best runnable task has that priority. The job is schedulable. */
+int32_t fl_runq_put(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority);
 /* Makes all rows of a job match, also those of a job that is not schedulable: none. */
 int32_t fl_runq_rebuild(flamenco_session *s, const fl_job_state *job);
 /* Counts the runnable tasks of a schedulable job, up to FL_RUNNABLE_MOST, and their type. */
@@ -183,6 +199,19 @@ int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n);
 
 /* Reads it. NOT_FOUND. */
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out);
+/* Keeps what is known of it now: it need not be read until something is changed. The writer alone. */
+static inline void fl_task_state_keep(flamenco_session *s, const fl_task_state *task)
+{
+    s->last_task = *task;
+    s->last_changes = fl_changes(s);
+}
+
+/* ---- ripple.c, or what a back end has in its place ---- */
+
+/* A task has changed its status, and its row says so: changes the job's counters by `delta`, what is runnable, and the tasks that
+ * wait for it. Gives out the job's state afterwards, and what became runnable. */
+int32_t fl_ripple(flamenco_session *s, const fl_task_state *was, const fl_task_state *now, const fl_job_delta *delta,
+                  fl_job_state *job, fl_made *made);
 
 /* Moves open_deps of the tasks that wait for `needs` by `delta` (1 or -1), and what is runnable with them. */
 int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs, int64_t delta, fl_made *made);

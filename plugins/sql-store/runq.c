@@ -9,7 +9,7 @@
  */
 #include "rows.h"
 
-static void read_state(const fl_query *q, fl_job_state *out)
+void fl_job_state_read(const fl_query *q, fl_job_state *out)
 {
     int at = 0;
     out->key = fl_column_int(q, at++);
@@ -30,7 +30,7 @@ int32_t fl_job_state_get(flamenco_session *s, int64_t key, fl_job_state *out)
     fl_bind_int(&q, 1, key);
     int32_t rc = fl_query_step(&q);
     if (rc > 0)
-        read_state(&q, out);
+        fl_job_state_read(&q, out);
     int32_t ended = fl_query_end(&q, rc);
     return ended < 0 ? ended : rc;
 }
@@ -43,16 +43,26 @@ int32_t fl_job_state_visible(flamenco_session *s, int64_t key, fl_job_state *out
     return rc == 0 || out->hidden ? fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such job") : FLAMENCO_OK;
 }
 
-int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta, fl_job_state *out)
+void fl_job_delta_bind(fl_query *q, int64_t key, const fl_job_delta *delta)
+{
+    fl_bind_int(q, 1, key);
+    for (int i = 0; i < (int)FLAMENCO_TASK_STATUSES; ++i)
+        fl_bind_int(q, 2 + i, delta->n[i]);
+    fl_bind_int(q, 9, delta->steps_total);
+    fl_bind_int(q, 10, delta->steps_done);
+    fl_bind_time(q, 11, delta->updated_us);
+}
+
+int32_t fl_job_state_change(flamenco_session *s, int64_t key, const fl_job_delta *delta)
 {
     fl_query q = fl_query_begin(s, FL_SQL_JOB_STATE_ADD);
-    fl_bind_int(&q, 1, key);
-    for (int i = 0; i < (int)FLAMENCO_TASK_STATUSES; ++i)
-        fl_bind_int(&q, 2 + i, delta->n[i]);
-    fl_bind_int(&q, 9, delta->steps_total);
-    fl_bind_int(&q, 10, delta->steps_done);
-    fl_bind_time(&q, 11, delta->updated_us);
-    int32_t rc = fl_query_run(&q);
+    fl_job_delta_bind(&q, key, delta);
+    return fl_query_run(&q);
+}
+
+int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta, fl_job_state *out)
+{
+    int32_t rc = fl_job_state_change(s, key, delta);
     if (rc == FLAMENCO_OK)
         rc = fl_job_state_get(s, key, out);
     if (rc == 0)
@@ -110,7 +120,7 @@ int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n)
 
 /* ---- runq ---- */
 
-static int32_t put(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority)
+int32_t fl_runq_put(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority)
 {
     fl_query q = fl_query_begin(s, FL_SQL_RUNQ_PUT);
     fl_bind_int(&q, 1, job->tag);
@@ -118,53 +128,6 @@ static int32_t put(flamenco_session *s, const fl_job_state *job, int64_t type, i
     fl_bind_int(&q, 3, -(int64_t)job->priority);
     fl_bind_int(&q, 4, -priority);
     fl_bind_int(&q, 5, job->key);
-    return fl_query_run(&q);
-}
-
-/* Reads the row's negated task priority. Returns 1, 0 when there is none, or a negative error. */
-static int32_t get(flamenco_session *s, int64_t job, int64_t type, int64_t *ntp_out)
-{
-    fl_query q = fl_query_begin(s, FL_SQL_RUNQ_GET);
-    fl_bind_int(&q, 1, job);
-    fl_bind_int(&q, 2, type);
-    int32_t rc = fl_query_step(&q);
-    if (rc > 0)
-        *ntp_out = fl_column_int(&q, 0);
-    int32_t ended = fl_query_end(&q, rc);
-    return ended < 0 ? ended : rc;
-}
-
-int32_t fl_runq_raise(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority)
-{
-    int64_t ntp = 0;
-    int32_t rc = get(s, job->key, type, &ntp);
-    if (rc < 0 || (rc > 0 && ntp <= -priority))
-        return rc < 0 ? rc : FLAMENCO_OK;
-    return put(s, job, type, priority);
-}
-
-int32_t fl_runq_refresh(flamenco_session *s, const fl_job_state *job, int64_t type)
-{
-    int64_t best = 0, ntp = 0;
-    fl_query q = fl_query_begin(s, FL_SQL_RUN_HEAD);
-    fl_bind_int(&q, 1, job->key);
-    fl_bind_int(&q, 2, type);
-    int32_t found = fl_query_step(&q);
-    if (found > 0)
-        best = fl_column_int(&q, 0);
-    int32_t rc = fl_query_end(&q, found);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    int32_t kept = get(s, job->key, type, &ntp);
-    if (kept < 0)
-        return kept;
-    if (found > 0)
-        return kept > 0 && ntp == -best ? FLAMENCO_OK : put(s, job, type, best);
-    if (kept == 0)
-        return FLAMENCO_OK;
-    q = fl_query_begin(s, FL_SQL_RUNQ_DELETE);
-    fl_bind_int(&q, 1, job->key);
-    fl_bind_int(&q, 2, type);
     return fl_query_run(&q);
 }
 
@@ -189,7 +152,7 @@ int32_t fl_runq_rebuild(flamenco_session *s, const fl_job_state *job)
         rc = fl_query_end(&q, found);
         if (rc != FLAMENCO_OK || found == 0)
             return rc;
-        rc = put(s, job, type, best);
+        rc = fl_runq_put(s, job, type, best);
         if (rc != FLAMENCO_OK)
             return rc;
     }
@@ -240,41 +203,4 @@ int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
         rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such task");
     }
     return fl_query_end(&q, rc);
-}
-
-/* Reads a task as it is before the move, and moves its count. */
-static int32_t move_one(flamenco_session *s, int64_t key, int64_t delta, fl_task_state *was)
-{
-    int32_t rc = fl_task_state_get(s, key, was);
-    if (rc == FLAMENCO_E_NOT_FOUND || (rc == FLAMENCO_OK && was->open_deps + delta < 0))
-        return fl_fail(s, FLAMENCO_E_CORRUPT, "the dependencies of task %lld are not in order", (long long)key);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    fl_query q = fl_query_begin(s, FL_SQL_OPEN_DEPS_ADD);
-    fl_bind_int(&q, 1, key);
-    fl_bind_int(&q, 2, delta);
-    return fl_query_run(&q);
-}
-
-int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs, int64_t delta, fl_made *made)
-{
-    uint32_t schedulable = (uint32_t)fl_job_schedulable(job), closed = 0;
-    int32_t rc;
-    fl_query waiting = fl_query_begin(s, FL_SQL_DEPENDANTS);
-    fl_bind_int(&waiting, 1, needs);
-    while ((rc = fl_query_step(&waiting)) > 0) {
-        fl_task_state task = { 0 };
-        rc = move_one(s, fl_column_int(&waiting, 0), delta, &task);
-        if (rc == FLAMENCO_OK && schedulable && fl_task_is_open(task.status, task.open_deps + delta)) {
-            fl_made_add(made, 1, task.type);
-            rc = fl_runq_raise(s, job, task.type, task.priority);
-        }
-        if (rc != FLAMENCO_OK)
-            break;
-        /* It was open before, and waits now. */
-        if (schedulable && delta > 0 && fl_task_is_open(task.status, task.open_deps))
-            closed = 1;
-    }
-    rc = fl_query_end(&waiting, rc);
-    return rc == FLAMENCO_OK && closed ? fl_runq_rebuild(s, job) : rc;
 }

@@ -6,6 +6,38 @@
 #include "rows.h"
 #include "table.h"
 
+#ifdef FL_FAR_STORE
+
+/* Who is asked for the task that a worker holds, is asked for a new one next, mostly: the answers come along. */
+static void foresee_search(flamenco_session *s, int64_t worker)
+{
+    static const fl_sql by_groups[] = { FL_SQL_RUNQ_HEADS, FL_SQL_RUN_BEST }, by_shares[] = { FL_SQL_RUNQ_SHARES };
+    const fl_sql *list = s->asks_for_shares ? by_shares : by_groups;
+    size_t n = s->asks_for_shares ? sizeof(by_shares) / sizeof(by_shares[0]) : sizeof(by_groups) / sizeof(by_groups[0]);
+    for (size_t i = 0; i < n && s->kind == FLAMENCO_SESSION_WRITER; ++i) {
+        fl_query q = fl_query_begin(s, list[i]);
+        fl_bind_int(&q, 1, worker);
+        fl_query_foresee(&q);
+    }
+}
+
+/* Gives out the best task of all groups, if that is one of this group and has been foreseen. Returns 1, 0 or an error. */
+static int32_t give_best(flamenco_session *s, int64_t job, int64_t type, int64_t worker, flamenco_task *out)
+{
+    fl_query q = fl_query_begin(s, FL_SQL_RUN_BEST);
+    fl_bind_int(&q, 1, worker);
+    if (!fl_foreseen_take(&q))
+        return 0;
+    int32_t rc = fl_query_step(&q);
+    if (rc > 0)
+        rc = fl_column_int(&q, FL_TASK_JOB_COLUMN) == job && fl_column_int(&q, FL_TASK_TYPE_COLUMN) == type;
+    int32_t given = rc > 0 ? fl_task_give(&q, out, 1) : FLAMENCO_OK;
+    given = fl_query_end(&q, rc < 0 ? rc : given);
+    return given < 0 ? given : rc;
+}
+
+#endif
+
 int32_t fl_task_held(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_task *out, flamenco_error *err)
 {
     (void)self;
@@ -13,6 +45,9 @@ int32_t fl_task_held(void *self, flamenco_cx *cx, int64_t worker_key, flamenco_t
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
+#ifdef FL_FAR_STORE
+    foresee_search(call.s, worker_key);
+#endif
     fl_query q = fl_query_begin(call.s, FL_SQL_TASK_HELD);
     fl_bind_int(&q, 1, worker_key);
     return fl_leave(&call, fl_task_out(&q, out, 1, "the worker holds no task"));
@@ -30,6 +65,11 @@ int32_t fl_task_runnable(void *self, flamenco_cx *cx, int64_t job_key, flamenco_
     rc = fl_type_number(call.s, task_type, 0, &type);
     if (rc < 0)
         return fl_leave(&call, rc);
+#ifdef FL_FAR_STORE
+    rc = give_best(call.s, job_key, type, worker_key, out);
+    if (rc != 0)
+        return fl_leave(&call, rc > 0 ? FLAMENCO_OK : rc);
+#endif
     fl_query q = fl_query_begin(call.s, FL_SQL_TASK_RUNNABLE);
     fl_bind_int(&q, 1, job_key);
     fl_bind_int(&q, 2, type);
@@ -45,6 +85,7 @@ typedef struct probe {
     int64_t njp, ntp, job; /* of the row that comes next */
     int64_t head; /* key of its best task; 0 = not looked up */
     uint32_t live; /* 0: the list is at its end */
+    uint32_t ends; /* what comes behind it in its list is another probe, or nothing */
 } probe;
 
 /* Enough for a worker with 15 types and 3 tags. */
@@ -62,6 +103,9 @@ typedef struct search {
 /* Moves to the first row behind the present place. No statement stays open between two rows: the visitor calls methods. */
 static int32_t advance(search *look, probe *p)
 {
+    p->live = 0;
+    if (p->ends)
+        return FLAMENCO_OK;
     fl_query q = fl_query_begin(look->s, look->share != NULL ? FL_SQL_RUNQ_SHARE_NEXT : FL_SQL_RUNQ_NEXT);
     if (look->share != NULL)
         fl_bind_int(&q, 7, *look->share);
@@ -134,7 +178,7 @@ static int32_t find_best(search *look, probe **best_out)
     return FLAMENCO_OK;
 }
 
-#ifdef FL_HAS_RUNQ_HEADS
+#ifdef FL_FAR_STORE
 
 /* Makes room for one probe more. */
 static int32_t grow_probes(search *look)
@@ -152,10 +196,11 @@ static int32_t grow_probes(search *look)
     return FLAMENCO_OK;
 }
 
-/* Makes one probe per list that has a row, placed at its first one: one statement, for a store that is a round trip away. */
+/* Makes a probe for each of the first rows of every list, by one statement. Behind the last of so many there may be more. */
 static int32_t place_probes(search *look)
 {
     int32_t rc;
+    uint64_t of_list = 0;
     fl_query q = fl_query_begin(look->s, look->share != NULL ? FL_SQL_RUNQ_SHARE_HEADS : FL_SQL_RUNQ_HEADS);
     fl_bind_int(&q, 1, look->worker);
     if (look->share != NULL)
@@ -164,12 +209,18 @@ static int32_t place_probes(search *look)
         rc = grow_probes(look);
         if (rc != FLAMENCO_OK)
             break;
-        look->probes[look->n++] = (probe){ .tag = fl_column_int(&q, 0),
-                                           .type = fl_column_int(&q, 1),
-                                           .njp = fl_column_int(&q, 2),
-                                           .ntp = fl_column_int(&q, 3),
-                                           .job = fl_column_int(&q, 4),
-                                           .live = 1 };
+        probe *before = look->n > 0 ? &look->probes[look->n - 1] : NULL, *p = &look->probes[look->n++];
+        *p = (probe){ .tag = fl_column_int(&q, 0),
+                      .type = fl_column_int(&q, 1),
+                      .njp = fl_column_int(&q, 2),
+                      .ntp = fl_column_int(&q, 3),
+                      .job = fl_column_int(&q, 4),
+                      .live = 1 };
+        int same = before != NULL && before->tag == p->tag && before->type == p->type;
+        if (same)
+            before->ends = 1;
+        of_list = same ? of_list + 1 : 1;
+        p->ends = of_list < FL_HEADS;
     }
     return fl_query_end(&q, rc);
 }
@@ -359,6 +410,10 @@ static int32_t list_groups(flamenco_cx *cx, int64_t worker_key, const int64_t *s
         return rc;
     search look;
     begin_search(&look, call.s, worker_key, share);
+#ifdef FL_FAR_STORE
+    if (share == NULL)
+        call.s->asks_for_shares = 0;
+#endif
     rc = give_groups(&look, visit, ctx);
     end_search(&look);
     return fl_leave(&call, rc);
@@ -402,6 +457,9 @@ int32_t fl_runnable_shares(void *self, flamenco_cx *cx, int64_t worker_key, flam
         return rc;
     search look;
     begin_search(&look, call.s, worker_key, NULL);
+#ifdef FL_FAR_STORE
+    call.s->asks_for_shares = 1;
+#endif
     rc = give_shares(&look, visit, ctx);
     end_search(&look);
     return fl_leave(&call, rc);

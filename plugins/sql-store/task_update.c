@@ -57,9 +57,9 @@ static int32_t note_worker(flamenco_session *s, int64_t worker, int64_t task)
     return rc;
 }
 
-/* What a changed status or step count does to the job. */
-static int32_t ripple(flamenco_session *s, const fl_task_state *was, const fl_task_state *now, fl_job_state *job,
-                      fl_made *made)
+/* What a changed status or step count does to the job. *job is filled when it is wanted or the status changes. */
+static int32_t change_job(flamenco_session *s, const fl_task_state *was, const fl_task_state *now, int wanted,
+                          fl_job_state *job, fl_made *made)
 {
     fl_job_delta delta = { .updated_us = FLAMENCO_TIME_NONE };
     delta.n[was->status] -= 1;
@@ -67,23 +67,9 @@ static int32_t ripple(flamenco_session *s, const fl_task_state *was, const fl_ta
     delta.steps_done = now->steps_done - was->steps_done;
     if (delta.steps_done != 0)
         delta.updated_us = s->cx->now_us;
-    int32_t rc = fl_job_state_add(s, now->job, &delta, job);
-    if (rc != FLAMENCO_OK || was->status == now->status)
-        return rc;
-    int opened = fl_task_is_open(now->status, now->open_deps), was_open = fl_task_is_open(was->status, was->open_deps);
-    if (fl_job_schedulable(job) && opened != was_open) {
-        if (opened) {
-            fl_made_add(made, 1, now->type);
-            rc = fl_runq_raise(s, job, now->type, now->priority);
-        } else {
-            rc = fl_runq_refresh(s, job, now->type);
-        }
-    }
-    if (rc == FLAMENCO_OK && now->status == FLAMENCO_TASK_COMPLETED)
-        rc = fl_deps_move(s, job, now->key, -1, made);
-    else if (rc == FLAMENCO_OK && was->status == FLAMENCO_TASK_COMPLETED)
-        rc = fl_deps_move(s, job, now->key, 1, made);
-    return rc;
+    if (was->status != now->status)
+        return fl_ripple(s, was, now, &delta, job, made);
+    return wanted ? fl_job_state_add(s, now->job, &delta, job) : fl_job_state_change(s, now->job, &delta);
 }
 
 static int32_t update_task(flamenco_session *s, const fl_task_state *was, const flamenco_task_update *update,
@@ -110,14 +96,20 @@ static int32_t update_task(flamenco_session *s, const fl_task_state *was, const 
     set |= now.status != was->status ? FLAMENCO_TASK_SET_STATUS : 0;
     set |= now.steps_done != was->steps_done ? FLAMENCO_TASK_SET_STEPS : 0;
     set |= now.worker != was->worker ? FLAMENCO_TASK_SET_WORKER : 0;
-    if (rc == FLAMENCO_OK && update->set != 0)
+    if (rc == FLAMENCO_OK && update->set != 0) {
         rc = write_task(s, &now, update, set);
+        if (rc == FLAMENCO_OK)
+            fl_known_task_change(s, &now, set, update->activity);
+    }
     fl_job_state job = { 0 };
     fl_made made = { 0 };
     if (rc == FLAMENCO_OK && (set & (FLAMENCO_TASK_SET_STATUS | FLAMENCO_TASK_SET_STEPS)))
-        rc = ripple(s, was, &now, &job, &made);
+        rc = change_job(s, was, &now, counts_out != NULL, &job, &made);
     else if (rc == FLAMENCO_OK && counts_out != NULL)
         rc = fl_job_state_visible(s, now.job, &job);
+    /* A task that is assigned gets its status next. */
+    if (rc == FLAMENCO_OK)
+        fl_task_state_keep(s, &now);
     return rc == FLAMENCO_OK ? fl_job_state_out(s, &job, &made, counts_out) : rc;
 }
 

@@ -30,7 +30,23 @@ int32_t fl_task_get_key(void *self, flamenco_cx *cx, int64_t key, flamenco_task 
     return fl_leave(&call, fl_task_out(&q, out, 1, "no such task"));
 }
 
-/* Reads a task in the writing session, which mostly knows its job and its worker. Returns 1; 0: the long way is needed, be it
+/* Reads the task alone, unless it is known. Returns 1, 0: there is none, or a negative error. Its texts are valid until q ends. */
+static int32_t read_alone(fl_query *q, const flamenco_uuid *uuid, flamenco_task *row)
+{
+    int32_t rc = fl_known_task_get(q->s, uuid, row);
+    if (rc != 0)
+        return rc;
+    fl_bind_uuid(q, 1, uuid);
+    rc = fl_query_step(q);
+    if (rc <= 0)
+        return rc;
+    rc = fl_task_read_alone(q, row);
+    if (rc == FLAMENCO_OK)
+        fl_known_task_keep(q->s, row);
+    return rc == FLAMENCO_OK ? 1 : rc;
+}
+
+/* Reads a task in the writing session, which mostly knows it, its job and its worker. Returns 1; 0: the long way is needed, be it
  * to find nothing; or a negative error. */
 static int32_t find_among_known(flamenco_session *s, const flamenco_uuid *uuid, flamenco_task *out)
 {
@@ -39,12 +55,9 @@ static int32_t find_among_known(flamenco_session *s, const flamenco_uuid *uuid, 
     flamenco_task row = { .uuid = *uuid, .worker_name = none, .worker_address = none, .commands = none };
     const flamenco_worker *worker = NULL;
     fl_query q = fl_query_begin(s, FL_SQL_TASK_FIND_ALONE);
-    fl_bind_uuid(&q, 1, uuid);
-    int32_t rc = fl_query_step(&q);
-    if (rc <= 0)
-        return fl_query_end(&q, rc);
-    rc = fl_task_read_alone(&q, &row);
-    int32_t found = rc == FLAMENCO_OK ? fl_known_job_get(s, row.job_key, &job) : 0;
+    int32_t found = read_alone(&q, uuid, &row);
+    if (found > 0)
+        found = fl_known_job_get(s, row.job_key, &job);
     if (found > 0 && row.worker_key != 0) {
         worker = fl_known_worker_key(s, row.worker_key);
         found = worker != NULL;
@@ -59,9 +72,10 @@ static int32_t find_among_known(flamenco_session *s, const flamenco_uuid *uuid, 
         }
         flamenco_str *const texts[] = { &row.name,           &row.type,     &row.activity, &row.worker_name,
                                         &row.worker_address, &row.commands, NULL };
-        rc = fl_texts_keep(s, texts);
+        int32_t kept = fl_texts_keep(s, texts);
+        found = kept != FLAMENCO_OK ? kept : found;
     }
-    rc = fl_query_end(&q, rc != FLAMENCO_OK ? rc : found < 0 ? found : FLAMENCO_OK);
+    int32_t rc = fl_query_end(&q, found);
     if (rc == FLAMENCO_OK && found > 0)
         fl_row_out(out, &row, (uint32_t)sizeof(row));
     return rc == FLAMENCO_OK ? found : rc;

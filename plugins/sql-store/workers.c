@@ -345,6 +345,8 @@ int32_t fl_touches(void *self, flamenco_cx *cx, const flamenco_touch *rows, uint
         }
         if (row.what == FLAMENCO_TOUCH_WORKER_SEEN)
             fl_known_changed(call.s, FL_KNOWN_WORKERS);
+        else
+            fl_known_task_drop(call.s, row.key);
         fl_query q = fl_query_begin(call.s, row.what == FLAMENCO_TOUCH_TASK ? FL_SQL_TASK_TOUCH : FL_SQL_WORKER_SEEN);
         fl_bind_int(&q, 1, row.key);
         fl_bind_int(&q, 2, row.at_us);

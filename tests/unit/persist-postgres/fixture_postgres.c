@@ -80,15 +80,15 @@ int64_t fixture_count_rows(fixture *f, const char *table)
 {
     char sql[128];
     (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
-    PGresult *res = NULL;
     flamenco_session *s = f->writer;
+    fl_query q = { .s = s };
     /* On the writer's own connection: what it has not committed counts, too. */
-    assert_int_equal(fl_wire_settle(s, NULL), 0);
+    assert_int_equal(fl_wire_settle(s), 0);
     assert_true(PQsendQueryParams(s->db, sql, 0, NULL, NULL, NULL, NULL, 0));
-    s->sent[s->n_sent++] = (fl_sent){ &s->statements[0], 0 };
-    assert_int_equal(fl_wire_settle(s, &res), 0);
-    int64_t n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-    PQclear(res);
+    s->sent[s->n_sent++] = (fl_sent){ &s->statements[0], 0, &q };
+    assert_int_equal(fl_wire_settle(s), 0);
+    int64_t n = strtoll(PQgetvalue(q.res, 0, 0), NULL, 10);
+    PQclear(q.res);
     return n;
 }
 
@@ -96,6 +96,6 @@ int fixture_reader_is_read_only(fixture *f, flamenco_session *reader)
 {
     (void)f;
     assert_true(PQsendQueryParams(reader->db, "DELETE FROM job", 0, NULL, NULL, NULL, NULL, 0));
-    reader->sent[reader->n_sent++] = (fl_sent){ &reader->statements[0], 0 };
-    return fl_wire_settle(reader, NULL) == FLAMENCO_E_UNAVAILABLE;
+    reader->sent[reader->n_sent++] = (fl_sent){ &reader->statements[0], 0, NULL };
+    return fl_wire_settle(reader) == FLAMENCO_E_UNAVAILABLE;
 }

@@ -393,7 +393,22 @@ static void explain(PGconn *db, fl_sql id, char *out, size_t room)
     PQclear(PQexec(db, "DEALLOCATE p"));
 }
 
-static void hot_statements_walk_an_index_and_sort_nothing(void **state)
+static int count_sorts(const char *plan)
+{
+    int n = 0;
+    for (const char *at = plan; (at = strstr(at, "Sort Key")) != NULL; ++at)
+        ++n;
+    return n;
+}
+
+/* These sort the few rows that they have found in several lists. */
+static int may_sort(fl_sql id)
+{
+    return id == FL_SQL_TASKS_TIMED_OUT || id == FL_SQL_RUNQ_SHARES || id == FL_SQL_RUNQ_HEADS ||
+           id == FL_SQL_RUNQ_SHARE_HEADS || id == FL_SQL_RUN_BEST;
+}
+
+static void hot_statements_walk_an_index_and_sort_no_table(void **state)
 {
     static const struct {
         fl_sql id;
@@ -414,10 +429,15 @@ static void hot_statements_walk_an_index_and_sort_nothing(void **state)
         { FL_SQL_RUN_HEAD, "task_run" },
         { FL_SQL_RUN_NEXT_TYPE, "task_run" },
         { FL_SQL_RUN_COUNT, "task_run" },
-        { FL_SQL_RUNQ_GET, "runq_job" },
-        { FL_SQL_RUNQ_DELETE, "runq_job" },
-        { FL_SQL_DEPENDANTS, "dep_pkey" },
-        { FL_SQL_OPEN_DEPS_ADD, "task_pkey" },
+        { FL_SQL_RUN_BEST, "task_run" },
+        { FL_SQL_RUN_BEST, "runq_pkey" },
+        { FL_SQL_RUNQ_RAISE, "runq_job" },
+        { FL_SQL_RUNQ_REFRESH, "runq_job" },
+        { FL_SQL_RUNQ_REFRESH, "task_run" },
+        { FL_SQL_DEPS_MOVE, "dep_pkey" },
+        { FL_SQL_DEPS_MOVE, "task_pkey" },
+        { FL_SQL_DEPS_MOVE, "runq_job" },
+        { FL_SQL_JOB_STATE_ADD, "job_hot_pkey" },
         { FL_SQL_TASK_FIND, "task_uuid_key" },
         { FL_SQL_TASK_FIND_ALONE, "task_uuid_key" },
         { FL_SQL_WORKER_GET, "worker_uuid_key" },
@@ -434,9 +454,8 @@ static void hot_statements_walk_an_index_and_sort_nothing(void **state)
     assert_int_equal(fl_connection_open(f->self, FLAMENCO_SESSION_READER, &db, &f->err), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
         explain(db, cases[i].id, plan, sizeof(plan));
-        if (strstr(plan, cases[i].index) == NULL || strstr(plan, "Seq Scan") != NULL || strstr(plan, "Hash") != NULL ||
-            (strstr(plan, "Sort") != NULL && cases[i].id != FL_SQL_TASKS_TIMED_OUT &&
-             cases[i].id != FL_SQL_RUNQ_SHARES) ||
+        if (strstr(plan, cases[i].index) == NULL || strstr(plan, "Seq Scan") != NULL ||
+            strstr(plan, "Hash Join") != NULL || count_sorts(plan) > may_sort(cases[i].id) ||
             (strcmp(cases[i].index, "runq_share") == 0 && strstr(plan, "runq_pkey") != NULL))
             fail_msg("%s\n%s", fl_sql_text(cases[i].id), plan);
     }
@@ -475,7 +494,7 @@ int main(void)
         TEST(reader_makes_its_connection_again),
         TEST(refused_change_leaves_the_transaction_usable),
         TEST(texts_that_the_server_refuses_come_back_as_they_were),
-        TEST(hot_statements_walk_an_index_and_sort_nothing),
+        TEST(hot_statements_walk_an_index_and_sort_no_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

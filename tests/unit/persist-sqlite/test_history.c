@@ -26,6 +26,7 @@ typedef struct model_task {
     int64_t total, done, key;
     int worker; /* -1 = none */
     uint32_t failed_by; /* bits of workers */
+    flamenco_uuid uuid;
 } model_task;
 
 typedef struct model_job {
@@ -190,8 +191,11 @@ static void add_job(run *r)
         spec->steps = task->total;
     }
     j->key = fixture_job(r->f, j->priority, r->now.tags[j->tag], specs, j->n);
-    for (uint32_t t = 0; t < j->n; ++t)
-        j->tasks[t].key = fixture_read_task(r->f, j->key, t + 1).key;
+    for (uint32_t t = 0; t < j->n; ++t) {
+        flamenco_task row = fixture_read_task(r->f, j->key, t + 1);
+        j->tasks[t].key = row.key;
+        j->tasks[t].uuid = row.uuid;
+    }
 }
 
 static void set_status(model_task *task, uint32_t status)
@@ -433,7 +437,29 @@ static void change(run *r)
         change_farm(r);
 }
 
-/* ---- Comparing everything ---- */
+/* ---- Comparing ---- */
+
+/* What the writer finds of a task, known or not, is what is stored. Twice as often the same few tasks. */
+static void look_at_task(run *r)
+{
+    fixture *f = r->f;
+    const model_job *j = any_job(r);
+    if (j == NULL)
+        return;
+    const model_task *task = &j->tasks[roll(r, 2) == 0 ? 0 : roll(r, j->n)];
+    flamenco_task found = { .struct_size = (uint32_t)sizeof(found) }, read = { .struct_size = (uint32_t)sizeof(read) };
+    assert_int_equal(f->db->task_find(f->self, f->cx, &task->uuid, &found, &f->err), 0);
+    assert_int_equal(f->db->task_get_key(f->self, f->cx, task->key, &read, &f->err), 0);
+    assert_int_equal(found.key, task->key);
+    assert_int_equal(found.status, task->status);
+    assert_int_equal(found.steps_completed, task->done);
+    assert_int_equal(found.status, read.status);
+    assert_int_equal(found.open_deps, read.open_deps);
+    assert_int_equal(found.worker_key, read.worker_key);
+    assert_true(found.updated_us == read.updated_us && found.touched_us == read.touched_us);
+    assert_true(flamenco_str_equal(found.name, read.name));
+    assert_true(flamenco_str_equal(found.activity, read.activity));
+}
 
 static void compare_all(run *r)
 {
@@ -495,6 +521,7 @@ static void run_history(fixture *f, uint64_t seed, int changes)
         } else {
             change(&r);
         }
+        look_at_task(&r);
         if (i % 50 == 49)
             fixture_next(f);
         if (i % 500 == 499)

@@ -254,6 +254,103 @@ static void a_found_task_is_the_stored_one(void **state)
     assert_true(find_task(f, &assigned.uuid).worker_deleted);
 }
 
+static void update_task(fixture *f, int64_t key, uint32_t set, const char *activity)
+{
+    flamenco_task_update u = { (uint32_t)sizeof(u), .set = set, .steps_completed = 2,
+                               .activity = flamenco_text(activity) };
+    f->cx->now_us += SECOND;
+    OK(f, task_update, key, &u, NULL);
+}
+
+static void a_found_task_is_the_stored_one_whatever_has_changed_it(void **state)
+{
+    static char long_text[5000];
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    const char *const activities[] = { "a", "",
+                                       "somewhat longer than what stood there before, and so in need of more room",
+                                       long_text, "b" };
+    fixture *f = *state;
+    int64_t worker;
+    flamenco_task t;
+    add_worker(f, &worker);
+    int64_t job = fixture_job(f, 50, 0, three, 3);
+    assert_int_equal(fixture_assign(f, worker, &t), 0);
+    assert_int_equal(find_task(f, &t.uuid).status, FLAMENCO_TASK_ACTIVE);
+    for (size_t i = 0; i < sizeof(activities) / sizeof(activities[0]); ++i) {
+        update_task(f, t.key, FLAMENCO_TASK_SET_ACTIVITY, activities[i]);
+        EXPECT_TEXT(find_task(f, &t.uuid).activity, activities[i]);
+    }
+    update_task(f, t.key, FLAMENCO_TASK_SET_STEPS | FLAMENCO_TASK_SET_TOUCHED, "");
+    assert_int_equal(find_task(f, &t.uuid).steps_completed, 2);
+    flamenco_touch touch = { (uint32_t)sizeof(touch), FLAMENCO_TOUCH_TASK, t.key, f->cx->now_us + SECOND };
+    OK(f, touches, &touch, sizeof(touch), 1);
+    assert_true(find_task(f, &t.uuid).touched_us == touch.at_us);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_COMPLETED);
+    find_task(f, &t.uuid);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    find_task(f, &t.uuid);
+    flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
+    uint32_t cursor = 0, done = 0;
+    OK(f, tasks_bulk_status, job, FLAMENCO_BIT(FLAMENCO_TASK_QUEUED) | FLAMENCO_BIT(FLAMENCO_TASK_ACTIVE),
+       FLAMENCO_TASK_CANCELED, flamenco_text("no more"), 0, &cursor, &done, &counts);
+    assert_int_equal(find_task(f, &t.uuid).status, FLAMENCO_TASK_CANCELED);
+}
+
+static void a_task_that_waits_again_is_found_so(void **state)
+{
+    fixture *f = *state;
+    int64_t job = fixture_job(f, 50, 0, three, 3);
+    flamenco_uuid second = fixture_read_task(f, job, 2).uuid;
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_COMPLETED);
+    assert_int_equal(find_task(f, &second).open_deps, 0);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    assert_int_equal(find_task(f, &second).open_deps, 1);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_COMPLETED);
+    assert_int_equal(find_task(f, &second).open_deps, 0);
+    uint32_t cursor = 0, done = 0;
+    OK(f, tasks_bulk_status, job, FLAMENCO_BIT(FLAMENCO_TASK_COMPLETED), FLAMENCO_TASK_QUEUED, flamenco_text("again"),
+       0, &cursor, &done, NULL);
+    assert_int_equal(find_task(f, &second).open_deps, 1);
+}
+
+static void an_undone_change_of_a_task_is_not_found(void **state)
+{
+    fixture *f = *state;
+    int64_t job = fixture_job(f, 50, 0, three, 3);
+    flamenco_task t = fixture_read_task(f, job, 1);
+    update_task(f, t.key, FLAMENCO_TASK_SET_ACTIVITY, "kept");
+    fixture_next(f); /* what was changed in a transaction is known after its commit */
+    EXPECT_TEXT(find_task(f, &t.uuid).activity, "kept");
+    begin_savepoint(f);
+    update_task(f, t.key, FLAMENCO_TASK_SET_ACTIVITY, "undone");
+    EXPECT_TEXT(find_task(f, &t.uuid).activity, "undone");
+    undo_savepoint(f);
+    EXPECT_TEXT(find_task(f, &t.uuid).activity, "kept");
+    begin_savepoint(f);
+    update_task(f, t.key, FLAMENCO_TASK_SET_ACTIVITY, "released");
+    keep_savepoint(f);
+    EXPECT_TEXT(find_task(f, &t.uuid).activity, "released");
+    undo_all(f);
+    EXPECT_TEXT(find_task(f, &t.uuid).activity, "kept");
+    flamenco_touch touches[] = { { (uint32_t)sizeof(touches[0]), FLAMENCO_TOUCH_TASK, t.key, NOW + 99 * SECOND },
+                                 { (uint32_t)sizeof(touches[0]), 99, t.key, NOW } };
+    assert_int_equal(DB(f, touches, touches, sizeof(touches[0]), 2), FLAMENCO_E_INVALID);
+    find_task(f, &t.uuid);
+}
+
+static void tasks_that_share_a_place_are_kept_apart(void **state)
+{
+    enum { JOBS_OF_THREE = 1100 }; /* more than there are places */
+    static flamenco_uuid uuids[JOBS_OF_THREE];
+    fixture *f = *state;
+    for (int i = 0; i < JOBS_OF_THREE; ++i)
+        uuids[i] = fixture_read_task(f, fixture_job(f, 50, 0, three, 3), 1).uuid;
+    for (int i = 0; i < JOBS_OF_THREE; ++i)
+        find_task(f, &uuids[i]);
+    for (int i = 0; i < JOBS_OF_THREE; ++i)
+        find_task(f, &uuids[i]);
+}
+
 static void tasks_of_a_hidden_job_are_not_found(void **state)
 {
     fixture *f = *state;
@@ -300,6 +397,10 @@ int main(void)
         TEST(a_worker_whose_registration_was_undone_is_gone),
         TEST(workers_that_share_a_place_are_kept_apart),
         TEST(a_found_task_is_the_stored_one),
+        TEST(a_found_task_is_the_stored_one_whatever_has_changed_it),
+        TEST(a_task_that_waits_again_is_found_so),
+        TEST(an_undone_change_of_a_task_is_not_found),
+        TEST(tasks_that_share_a_place_are_kept_apart),
         TEST(tasks_of_a_hidden_job_are_not_found),
         TEST(jobs_that_share_a_place_are_kept_apart),
     };
