@@ -121,8 +121,9 @@ def test_requests_wait_while_the_standby_that_commits_need_is_away(make_manager,
     load = Load(manager, seed.random(), may_refuse=True).start()
     try:
         load.wait_acks(2, each=True, timeout=60 * scale())
+        position = manager.log_position()
         pair.standby.stop("immediate")
-        time.sleep(3)
+        manager.wait_log("the connection to PostgreSQL is lost", position)
         pair.standby.start()
         load.wait_acks(3, each=True, timeout=60 * scale())
         finish(load, pair, manager)
