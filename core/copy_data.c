@@ -413,6 +413,9 @@ static int32_t copy_all(copy *c, int *began)
     if (rc == FLAMENCO_OK)
         fl_info("copy-data", "copied %zu jobs, %llu tasks, %llu workers, %zu tags; comparing", jobs,
                 (unsigned long long)c->sum_tasks, (unsigned long long)c->sum_workers, c->tags.n);
+    /* A back end makes what is not there, also for a name that was meant otherwise. */
+    if (rc == FLAMENCO_OK && jobs + c->workers.n + c->tags.n == 0)
+        fl_warn("copy-data", "the source is empty; is it the right one?");
     if (rc == FLAMENCO_OK)
         rc = fl_copy_begin(c->to, FLAMENCO_SESSION_READER, c->err);
     if (rc == FLAMENCO_OK)

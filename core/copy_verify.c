@@ -13,6 +13,7 @@
 #include "core/monotonic.h"
 
 #define TASKS_AT_ONCE 500
+#define ROW_END '\xFF' /* no text has it */
 
 /* One store while it is written down. */
 typedef struct side {
@@ -49,7 +50,7 @@ static void add_uuid(side *s, const flamenco_uuid *uuid)
 
 static void end_row(side *s)
 {
-    fl_buf_add_char(&s->text, '\n');
+    fl_buf_add_char(&s->text, ROW_END);
     ++s->rows;
 }
 
@@ -239,7 +240,7 @@ static int32_t compare(side *a, side *b, const char *what)
         return flamenco_fail(a->err, FLAMENCO_E_NOMEM, "out of memory");
     size_t least = a->text.len < b->text.len ? a->text.len : b->text.len, at = 0, row = 1;
     while (at < least && a->text.data[at] == b->text.data[at])
-        row += a->text.data[at++] == '\n';
+        row += a->text.data[at++] == ROW_END;
     if (at == a->text.len && at == b->text.len)
         return FLAMENCO_OK;
     return flamenco_fail(a->err, FLAMENCO_E_CORRUPT, "the copy differs in %s: row %zu, of %" PRIu64 " and %" PRIu64,

@@ -95,6 +95,7 @@ struct flamenco {
     uint32_t ready; /* atomic: 1 while requests are served */
     int wake_fd; /* an eventfd: wakes the main thread */
     uint32_t wanted; /* atomic, FL_WANT_*: what the main thread is to do */
+    uint32_t stopping; /* atomic; 1: a signal asked for the end */
 };
 
 #define FL_WANT_NOTHING 0u

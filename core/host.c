@@ -337,5 +337,6 @@ void fl_host_init(fl_host *host, struct flamenco *f, const char *name, void *own
         .buf_bytes = fl_shared_str,
         .limit = host_limit,
         .buf_make = host_buf_make,
+        .stopping = &f->stopping,
     };
 }

@@ -111,6 +111,8 @@ typedef struct program {
     fl_inherited inherited; /* the two above */
     char standby_why[256]; /* what a standby waits for, as it was logged last */
     int standby_signal; /* what ended its wait; 0 = nothing */
+    int start_signal; /* atomic: what asked for the end while it started; 0 = nothing */
+    uint32_t started; /* atomic */
 } program;
 
 /* Reads both files. What the second one lacks or has wrong does not keep the first one's plugins from being looked at, so
@@ -220,6 +222,44 @@ static uint32_t wait_for_end(fl_run *run, const sigset_t *signals)
     }
     close(fd);
     return wanted;
+}
+
+/* While the manager starts: a signal that asks for the end is told to whoever looks, such as an import that takes minutes; a second
+ * one ends the process at once. */
+static void *watch_start(void *arg)
+{
+    program *p = arg;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    for (;;) {
+        int signal = sigwaitinfo(&set, NULL);
+        if (signal == SIGUSR1 && __atomic_load_n(&p->started, __ATOMIC_ACQUIRE))
+            return NULL;
+        if (signal != SIGINT && signal != SIGTERM)
+            continue;
+        if (__atomic_exchange_n(&p->start_signal, signal, __ATOMIC_ACQ_REL) != 0) {
+            fl_error("manager", "leaving at once, nothing acknowledged is lost");
+            _exit(1);
+        }
+        fl_info("manager", "stopping: %s", signal == SIGINT ? "interrupted" : "terminated");
+        __atomic_store_n(&p->run.f.stopping, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static int32_t start_watched(program *p, flamenco_error *err)
+{
+    pthread_t thread;
+    int watched = pthread_create(&thread, NULL, watch_start, p) == 0; /* else signals wait until it has started */
+    int32_t rc = fl_run_start(&p->run, &p->inherited, err);
+    __atomic_store_n(&p->started, 1, __ATOMIC_RELEASE);
+    if (watched) {
+        pthread_kill(thread, SIGUSR1);
+        pthread_join(thread, NULL);
+    }
+    return rc;
 }
 
 /* What goes on beside a stop. */
@@ -365,7 +405,8 @@ static int wait_for_lease(void *ctx, const char *why)
     for (size_t i = 0; i < p->inherited.n_connections; ++i)
         close(p->inherited.connections[i]);
     p->inherited.n_listen = p->inherited.n_connections = 0;
-    p->standby_signal = sigtimedwait(&set, NULL, &moment);
+    int signal = sigtimedwait(&set, NULL, &moment);
+    p->standby_signal = signal > 0 ? signal : __atomic_load_n(&p->start_signal, __ATOMIC_ACQUIRE);
     return p->standby_signal > 0;
 }
 
@@ -391,10 +432,15 @@ static int run_manager(program *p, const sigset_t *signals)
         run->on_busy = wait_for_lease;
         run->on_busy_ctx = p;
     }
-    int32_t rc = fl_run_start(run, &p->inherited, &err);
+    int32_t rc = start_watched(p, &err);
     if (rc == FLAMENCO_E_CANCELLED && p->standby_signal > 0) {
         stop_watched(run, &restarting, fds);
         return end_standby(p, fds);
+    }
+    if (rc == FLAMENCO_E_CANCELLED && p->start_signal != 0) {
+        stop_watched(run, &restarting, fds);
+        fl_info("manager", "stopped");
+        return 0;
     }
     if (rc != FLAMENCO_OK) {
         fl_error("manager", "cannot start: %s", err.text);
@@ -402,7 +448,7 @@ static int run_manager(program *p, const sigset_t *signals)
         return 1;
     }
     fl_info("manager", "ready");
-    uint32_t wanted = wait_for_end(run, signals);
+    uint32_t wanted = p->start_signal != 0 ? FL_WANT_NOTHING : wait_for_end(run, signals);
     while (wanted == FL_WANT_RESTART && !may_restart(p)) {
         forget_restart(&run->f);
         wanted = wait_for_end(run, signals);

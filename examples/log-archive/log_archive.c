@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * log_archive.c - a plugin for Flamenco Manager: keeps the logs of a job in one compressed file, "logs.flz" in the job's
- * directory, instead of one file per task. docs/plugins.md of the manager explains it step by step.
+ * directory. docs/plugins.md of the manager explains it step by step.
  *
- * THE FILE is a sequence of frames, each a head and a piece of one task's log, compressed by itself. So the end of a log is
- * read without the rest, and a crash can damage the last frame alone, which is cut off when the file is opened again. Numbers
- * are in the byte order of the machine.
+ * THE FILE is a sequence of frames, each a head and a piece of one task's log, compressed by itself. A frame without text
+ * says that the task's log begins anew. Numbers are in the byte order of the machine.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,241 +18,130 @@
 #include <flamenco/log_storage.h>
 
 #define FILE_NAME "logs.flz"
-#define MAGIC 0x315A4C46u /* "FLZ1" */
-#define KIND_TEXT 1u
-#define KIND_ROTATED 2u /* no text: what stands before belongs to an older log of the task */
-#define NONE UINT32_MAX
+#define MAGIC UINT64_C(0x325A4C462D474F4C) /* "LOG-FLZ2" */
+#define OPEN_JOBS 64
 
-typedef struct frame_head {
-    uint32_t magic, kind;
-    uint8_t task[16];
-    uint32_t packed, plain; /* bytes behind the head, and what comes out of them */
-    uint32_t crc; /* of the packed bytes */
-    uint32_t reserved;
-} frame_head;
-
-/* What is remembered of a frame, and of a task: where its last frame is. */
 typedef struct frame {
-    uint64_t offset; /* of the packed bytes */
-    uint32_t packed, plain, crc;
-    uint32_t before; /* the task's frame before this one, or NONE */
+    uint64_t magic;
+    uint64_t offset; /* of this head in the file */
+    uint32_t packed, plain; /* bytes behind the head, and what comes out of them */
+    flamenco_uuid task;
 } frame;
 
-typedef struct task_log {
-    flamenco_uuid task;
-    uint64_t size; /* bytes of text since the last rotation */
-    uint32_t last; /* frame */
-    uint32_t used;
-} task_log;
-
-/* An open archive: that of one job. */
+/* The file of one job. */
 typedef struct archive {
     flamenco_uuid job;
     int32_t fd; /* -1: this place is free */
-    uint64_t end, last_use;
-    frame *frames;
-    uint32_t n_frames, frames_room;
-    task_log *tasks; /* a hash table; its size is 0 or a power of two */
-    uint32_t n_tasks, tasks_room;
+    uint64_t end; /* where the next frame goes */
+    uint64_t n_frames, room;
+    frame *frames; /* all heads, in the order of the file */
 } archive;
 
 typedef struct log_archive {
     const flamenco_host *host;
-    const flamenco_config *config;
     flamenco_local_storage_ref storage;
-    pthread_mutex_t lock; /* guards everything below */
-    archive *open; /* `n_open` places */
-    uint64_t n_open, uses;
+    int32_t level; /* how hard zlib tries */
+    pthread_mutex_t lock; /* guards what follows */
+    archive open[OPEN_JOBS]; /* the one used last is the first */
 } log_archive;
 
-/* ---- Memory: all of it is the host's ---------------------------------------------------------------------------------- */
-
-static void *grow(log_archive *l, void *old, uint64_t old_bytes, uint64_t bytes)
+/* What the last system call's failure means to the manager. */
+static int32_t fail(flamenco_error *err, const char *what)
 {
-    void *more = l->host->alloc(l->host->h, bytes);
-    if (more == NULL)
-        return NULL;
-    memset(more, 0, bytes);
-    if (old_bytes > 0)
-        memcpy(more, old, old_bytes);
-    l->host->free(l->host->h, old);
-    return more;
+    int32_t code = errno == ENOENT ? FLAMENCO_E_NOT_FOUND : FLAMENCO_E_IO;
+    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+        code = FLAMENCO_E_FULL;
+    return flamenco_fail(err, code, "cannot %s %s: %s", what, FILE_NAME, strerror(errno));
 }
-
-/* ---- The index of an archive ------------------------------------------------------------------------------------------ */
-
-static task_log *find_task(const archive *a, const flamenco_uuid *task)
-{
-    uint64_t hash;
-    memcpy(&hash, task->b + 8, sizeof(hash)); /* the random half of a UUID */
-    for (uint64_t i = hash; a->tasks_room > 0; ++i) {
-        task_log *t = &a->tasks[i & (a->tasks_room - 1)];
-        if (!t->used || memcmp(&t->task, task, sizeof(*task)) == 0)
-            return t;
-    }
-    return NULL;
-}
-
-static int32_t grow_tasks(log_archive *l, archive *a)
-{
-    archive bigger = { .tasks_room = a->tasks_room > 0 ? a->tasks_room * 2 : 16 };
-    bigger.tasks = grow(l, NULL, 0, bigger.tasks_room * sizeof(task_log));
-    if (bigger.tasks == NULL)
-        return FLAMENCO_E_NOMEM;
-    for (uint32_t i = 0; i < a->tasks_room; ++i) {
-        if (a->tasks[i].used)
-            *find_task(&bigger, &a->tasks[i].task) = a->tasks[i];
-    }
-    l->host->free(l->host->h, a->tasks);
-    a->tasks = bigger.tasks;
-    a->tasks_room = bigger.tasks_room;
-    return FLAMENCO_OK;
-}
-
-/* Makes room for one more frame and task, so that remembering them cannot fail. */
-static int32_t make_room(log_archive *l, archive *a)
-{
-    if (a->n_frames == a->frames_room) {
-        uint32_t room = a->frames_room > 0 ? a->frames_room * 2 : 64;
-        frame *more = grow(l, a->frames, a->n_frames * sizeof(frame), room * sizeof(frame));
-        if (more == NULL)
-            return FLAMENCO_E_NOMEM;
-        a->frames = more;
-        a->frames_room = room;
-    }
-    return a->n_tasks * 2 >= a->tasks_room ? grow_tasks(l, a) : FLAMENCO_OK;
-}
-
-static void remember(archive *a, const frame_head *head)
-{
-    task_log *t = find_task(a, (const flamenco_uuid *)head->task);
-    if (!t->used) {
-        *t = (task_log){ .last = NONE, .used = 1 };
-        memcpy(&t->task, head->task, sizeof(t->task));
-        ++a->n_tasks;
-    }
-    if (head->kind == KIND_ROTATED) {
-        t->last = NONE;
-        t->size = 0;
-    } else {
-        a->frames[a->n_frames] = (frame){ a->end + sizeof(*head), head->packed, head->plain, head->crc, t->last };
-        t->last = a->n_frames++;
-        t->size += head->plain;
-    }
-    a->end += sizeof(*head) + head->packed;
-}
-
-/* ---- Opening and closing ---------------------------------------------------------------------------------------------- */
 
 static void close_archive(log_archive *l, archive *a)
 {
     if (a->fd >= 0)
         (void)close(a->fd);
     l->host->free(l->host->h, a->frames);
-    l->host->free(l->host->h, a->tasks);
     *a = (archive){ .fd = -1 };
 }
 
-static int32_t read_at(int32_t fd, void *to, uint64_t len, uint64_t offset)
+/* Puts a frame into the index. All memory is the host's. */
+static int32_t remember(log_archive *l, archive *a, const frame *f, flamenco_error *err)
 {
-    ssize_t n = pread(fd, to, len, (off_t)offset);
-    return n == (ssize_t)len ? FLAMENCO_OK : n < 0 ? FLAMENCO_E_IO : FLAMENCO_E_CORRUPT; /* it ends too early */
+    if (a->n_frames == a->room) {
+        uint64_t room = a->room > 0 ? a->room * 2 : 64;
+        frame *more = l->host->alloc(l->host->h, room * sizeof(frame));
+        if (more == NULL)
+            return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+        if (a->n_frames > 0)
+            memcpy(more, a->frames, a->n_frames * sizeof(frame));
+        l->host->free(l->host->h, a->frames);
+        a->frames = more;
+        a->room = room;
+    }
+    a->frames[a->n_frames++] = *f;
+    a->end = f->offset + sizeof(*f) + f->packed;
+    return FLAMENCO_OK;
 }
 
 /* Reads every head. What a crash left at the end is no frame, and is cut off. */
 static int32_t read_index(log_archive *l, archive *a, flamenco_error *err)
 {
-    struct stat st;
-    frame_head head;
-    if (fstat(a->fd, &st) != 0)
-        return flamenco_fail(err, FLAMENCO_E_IO, "cannot look at %s: %s", FILE_NAME, strerror(errno));
-    uint64_t size = (uint64_t)st.st_size;
-    while (a->end + sizeof(head) <= size) {
-        int32_t rc = read_at(a->fd, &head, sizeof(head), a->end);
-        if (rc == FLAMENCO_OK)
-            rc = make_room(l, a);
-        if (rc != FLAMENCO_OK)
-            return flamenco_fail(err, rc, "cannot read %s", FILE_NAME);
-        if (head.magic != MAGIC || a->end + sizeof(head) + head.packed > size)
+    frame f;
+    int32_t rc = FLAMENCO_OK;
+    uint64_t size = (uint64_t)lseek(a->fd, 0, SEEK_END); /* of a file, it cannot fail */
+    while (rc == FLAMENCO_OK && size - a->end >= sizeof(f)) {
+        if (pread(a->fd, &f, sizeof(f), (off_t)a->end) != (ssize_t)sizeof(f))
+            return flamenco_fail(err, FLAMENCO_E_IO, "cannot read %s", FILE_NAME);
+        if (f.magic != MAGIC || f.offset != a->end || f.packed > size - a->end - sizeof(f))
             break;
-        remember(a, &head);
+        rc = remember(l, a, &f, err);
     }
-    if (a->end < size && ftruncate(a->fd, (off_t)a->end) != 0)
-        return flamenco_fail(err, FLAMENCO_E_IO, "cannot repair %s: %s", FILE_NAME, strerror(errno));
-    return FLAMENCO_OK;
+    if (rc == FLAMENCO_OK && a->end < size && ftruncate(a->fd, (off_t)a->end) != 0)
+        rc = fail(err, "repair");
+    return rc;
 }
 
-static int32_t open_archive(log_archive *l, const flamenco_uuid *job, uint32_t make, archive *a, flamenco_error *err)
+/* Puts a job's archive into the first place: it is open, or closes the one that was not used for longest. Under the lock. */
+static int32_t get_archive(log_archive *l, const flamenco_uuid *job, uint32_t make, flamenco_error *err)
 {
+    struct stat st;
+    uint64_t i = 0;
     int32_t dir = -1;
+    while (i < OPEN_JOBS - 1 && memcmp(&l->open[i].job, job, sizeof(*job)) != 0)
+        ++i;
+    archive found = l->open[i], *a = &l->open[0];
+    memmove(&l->open[1], &l->open[0], i * sizeof(archive));
+    *a = found;
+    if (memcmp(&a->job, job, sizeof(*job)) == 0 && fstat(a->fd, &st) == 0 && st.st_nlink > 0)
+        return FLAMENCO_OK;
+    close_archive(l, a); /* another job's, or this one was erased meanwhile */
     int32_t rc = flamenco_local_storage_job_dir(&l->storage, job, make, &dir, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    *a = (archive){ .job = *job };
+    a->job = *job;
     a->fd = openat(dir, FILE_NAME, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0644);
-    int why = errno;
+    rc = a->fd >= 0 ? read_index(l, a, err) : fail(err, "open");
     (void)close(dir);
-    if (a->fd < 0)
-        rc = why == ENOENT ? flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "the job has no logs")
-                           : flamenco_fail(err, FLAMENCO_E_IO, "cannot open %s: %s", FILE_NAME, strerror(why));
-    else
-        rc = read_index(l, a, err);
     if (rc != FLAMENCO_OK)
         close_archive(l, a);
     return rc;
 }
 
-/* Finds the archive of a job among the open ones, or opens it in the place that was not used for longest. Under the lock. */
-static int32_t get_archive(log_archive *l, const flamenco_uuid *job, uint32_t make, archive **out, flamenco_error *err)
+/* Writes all of a frame or nothing. */
+static int32_t add_frame(log_archive *l, const flamenco_uuid *job, frame *f, void *packed, flamenco_error *err)
 {
-    archive *oldest = &l->open[0];
-    for (uint64_t i = 0; i < l->n_open; ++i) {
-        archive *a = &l->open[i];
-        struct stat st;
-        if (a->fd >= 0 && memcmp(&a->job, job, sizeof(*job)) == 0) {
-            if (fstat(a->fd, &st) == 0 && st.st_nlink > 0) {
-                a->last_use = ++l->uses;
-                *out = a;
-                return FLAMENCO_OK;
-            }
-            close_archive(l, a); /* the job was erased meanwhile */
-        }
-        if (a->last_use < oldest->last_use)
-            oldest = a;
-    }
-    close_archive(l, oldest);
-    int32_t rc = open_archive(l, job, make, oldest, err);
-    oldest->last_use = rc == FLAMENCO_OK ? ++l->uses : 0;
-    *out = oldest;
-    return rc;
-}
-
-/* ---- Writing ---------------------------------------------------------------------------------------------------------- */
-
-/* All of a frame or nothing. */
-static int32_t write_frame(archive *a, const frame_head *head, void *packed, flamenco_error *err)
-{
-    struct iovec parts[] = { { (void *)(uintptr_t)head, sizeof(*head) }, { packed, head->packed } };
-    errno = ENOSPC; /* what a short write means */
-    if (pwritev(a->fd, parts, 2, (off_t)a->end) != (ssize_t)(sizeof(*head) + head->packed)) {
-        int why = errno;
-        (void)!ftruncate(a->fd, (off_t)a->end); /* if not, the next frame is written over it */
-        return flamenco_fail(err, why == ENOSPC || why == EDQUOT || why == EFBIG ? FLAMENCO_E_FULL : FLAMENCO_E_IO,
-                             "cannot write %s: %s", FILE_NAME, strerror(why));
-    }
-    remember(a, head);
-    return FLAMENCO_OK;
-}
-
-static int32_t add_frame(log_archive *l, const flamenco_uuid *job, const frame_head *head, void *packed,
-                         flamenco_error *err)
-{
-    archive *a;
+    archive *a = &l->open[0];
+    struct iovec parts[] = { { f, sizeof(*f) }, { packed, f->packed } };
     pthread_mutex_lock(&l->lock);
-    int32_t rc = get_archive(l, job, 1, &a, err);
-    if (rc == FLAMENCO_OK) {
-        rc = make_room(l, a);
-        rc = rc == FLAMENCO_OK ? write_frame(a, head, packed, err) : flamenco_fail(err, rc, "out of memory");
+    int32_t rc = get_archive(l, job, 1, err);
+    f->magic = MAGIC;
+    f->offset = a->end;
+    if (rc == FLAMENCO_OK)
+        rc = remember(l, a, f, err);
+    errno = ENOSPC; /* what a short write means */
+    if (rc == FLAMENCO_OK && pwritev(a->fd, parts, 2, (off_t)f->offset) != (ssize_t)(sizeof(*f) + f->packed)) {
+        rc = fail(err, "write");
+        --a->n_frames;
+        a->end = f->offset;
+        (void)!ftruncate(a->fd, (off_t)a->end); /* if not, the next frame is written over it */
     }
     pthread_mutex_unlock(&l->lock);
     return rc;
@@ -263,134 +151,116 @@ static int32_t append(void *self, const flamenco_uuid *job, const flamenco_uuid 
                       flamenco_error *err)
 {
     log_archive *l = self;
-    frame_head head = { .magic = MAGIC, .kind = KIND_TEXT };
     if (text.len == 0)
         return FLAMENCO_OK;
     if (text.len > UINT32_MAX / 2)
         return flamenco_fail(err, FLAMENCO_E_INVALID, "a text of more than 2 GiB");
-    /* Compressing is the work; it is done before the lock is taken. One piece of memory: the text with its newline, then
-     * what becomes of it. */
-    uint64_t plain = text.len + (text.ptr[text.len - 1] != '\n'), room = compressBound(plain);
-    unsigned char *memory = l->host->alloc(l->host->h, plain + room), *packed = memory + plain;
+    /* One piece of memory: the text with its newline, then what becomes of it. */
+    uLongf plain = text.len + (text.ptr[text.len - 1] != '\n'), packed = compressBound(plain);
+    unsigned char *memory = l->host->alloc(l->host->h, plain + packed);
     if (memory == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
     memcpy(memory, text.ptr, text.len);
     memory[plain - 1] = '\n';
-    int32_t rc = FLAMENCO_OK;
-    uLongf len = room;
-    if (compress2(packed, &len, memory, plain, 6) != Z_OK) {
-        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-    } else {
-        memcpy(head.task, task->b, sizeof(head.task));
-        head.plain = (uint32_t)plain;
-        head.packed = (uint32_t)len;
-        head.crc = (uint32_t)crc32(0, packed, (unsigned)len);
-        rc = add_frame(l, job, &head, packed, err);
-    }
+    int status = compress2(memory + plain, &packed, memory, plain, l->level);
+    frame f = { .packed = (uint32_t)packed, .plain = (uint32_t)plain, .task = *task };
+    int32_t rc = status == Z_OK ? add_frame(l, job, &f, memory + plain, err)
+                                : flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
     l->host->free(l->host->h, memory);
     return rc;
 }
 
 static int32_t rotate(void *self, const flamenco_uuid *job, const flamenco_uuid *task, flamenco_error *err)
 {
-    frame_head head = { .magic = MAGIC, .kind = KIND_ROTATED };
-    memcpy(head.task, task->b, sizeof(head.task));
-    return add_frame(self, job, &head, NULL, err);
+    frame nothing = { .task = *task };
+    return add_frame(self, job, &nothing, NULL, err);
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------------------------------- */
-
-static int32_t find_log(log_archive *l, const flamenco_uuid *job, const flamenco_uuid *task, archive **a_out,
-                        const task_log **out, flamenco_error *err)
+/* Goes back through a task's frames until they hold more than `most` bytes. Leaves the archive in the first place. */
+static int32_t find_log(log_archive *l, const flamenco_uuid *job, const flamenco_uuid *task, uint64_t most,
+                        const frame **first_out, uint64_t *size_out, flamenco_error *err)
 {
-    int32_t rc = get_archive(l, job, 0, a_out, err);
+    const archive *a = &l->open[0];
+    int32_t rc = get_archive(l, job, 0, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    *out = find_task(*a_out, task);
-    return *out != NULL && (*out)->used && (*out)->size > 0
-               ? FLAMENCO_OK
-               : flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "the task has no log");
+    *size_out = 0;
+    for (uint64_t i = a->n_frames; i > 0 && *size_out <= most; --i) {
+        const frame *f = &a->frames[i - 1];
+        if (memcmp(&f->task, task, sizeof(*task)) != 0)
+            continue;
+        if (f->plain == 0)
+            break;
+        *size_out += f->plain;
+        *first_out = f;
+    }
+    return *size_out > 0 ? FLAMENCO_OK : flamenco_fail(err, FLAMENCO_E_NOT_FOUND, "the task has no log");
 }
 
 static int32_t info(void *self, flamenco_cx *cx, const flamenco_uuid *job, const flamenco_uuid *task,
                     flamenco_log_info *out, flamenco_error *err)
 {
     log_archive *l = self;
-    archive *a;
-    const task_log *t;
+    flamenco_log_info found = { .struct_size = out->struct_size };
+    const frame *first;
     (void)cx;
     pthread_mutex_lock(&l->lock);
-    int32_t rc = find_log(l, job, task, &a, &t, err);
-    if (rc == FLAMENCO_OK) {
-        /* An older caller has a shorter struct: only what fits is written. */
-        flamenco_log_info found = { .struct_size = out->struct_size, .size_bytes = t->size };
-        memcpy(out, &found, out->struct_size < sizeof(found) ? out->struct_size : sizeof(found));
-    }
+    int32_t rc = find_log(l, job, task, UINT64_MAX, &first, &found.size_bytes, err);
     pthread_mutex_unlock(&l->lock);
+    if (rc == FLAMENCO_OK) /* an older caller has a shorter struct: only what fits is written */
+        memcpy(out, &found, out->struct_size < sizeof(found) ? out->struct_size : sizeof(found));
     return rc;
 }
 
-static int32_t unpack(log_archive *l, const archive *a, const frame *f, char *to, flamenco_error *err)
+static int32_t unpack(log_archive *l, flamenco_cx *cx, const frame *f, char *to, flamenco_error *err)
 {
     uLongf len = f->plain;
-    unsigned char *packed = l->host->alloc(l->host->h, f->packed);
+    unsigned char *packed = l->host->cx_alloc(cx, f->packed);
     if (packed == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-    int32_t rc = read_at(a->fd, packed, f->packed, f->offset);
-    if (rc == FLAMENCO_OK && crc32(0, packed, f->packed) != f->crc)
-        rc = FLAMENCO_E_CORRUPT;
-    int status = rc == FLAMENCO_OK ? uncompress((unsigned char *)to, &len, packed, f->packed) : Z_OK;
-    if (status != Z_OK || (rc == FLAMENCO_OK && len != f->plain))
-        rc = status == Z_MEM_ERROR ? FLAMENCO_E_NOMEM : FLAMENCO_E_CORRUPT;
-    l->host->free(l->host->h, packed);
-    return rc == FLAMENCO_OK ? rc : flamenco_fail(err, rc, "cannot read %s", FILE_NAME);
-}
-
-/* The last `most` bytes of a text, from the beginning of a line where there is one. */
-static flamenco_str cut(flamenco_str text, uint64_t most)
-{
-    if (text.len <= most)
-        return text;
-    flamenco_str end = { text.ptr + (text.len - most), most };
-    const char *newline = end.ptr[-1] == '\n' ? end.ptr - 1 : memchr(end.ptr, '\n', end.len);
-    if (newline != NULL && newline + 1 < end.ptr + end.len)
-        end = (flamenco_str){ newline + 1, (uint64_t)(end.ptr + end.len - (newline + 1)) };
-    return end;
+    if (pread(l->open[0].fd, packed, f->packed, (off_t)(f->offset + sizeof(*f))) != (ssize_t)f->packed)
+        return flamenco_fail(err, FLAMENCO_E_IO, "cannot read %s", FILE_NAME);
+    int status = uncompress((unsigned char *)to, &len, packed, f->packed); /* zlib's format has a checksum */
+    if (status == Z_OK && len == f->plain)
+        return FLAMENCO_OK;
+    return flamenco_fail(err, status == Z_MEM_ERROR ? FLAMENCO_E_NOMEM : FLAMENCO_E_CORRUPT, "cannot unpack a log");
 }
 
 static int32_t tail(void *self, flamenco_cx *cx, const flamenco_uuid *job, const flamenco_uuid *task,
                     uint64_t max_bytes, flamenco_str *out, flamenco_error *err)
 {
     log_archive *l = self;
-    archive *a;
-    const task_log *t;
+    const frame *f = NULL;
+    char *text = NULL;
+    uint64_t size = 0, done = 0;
     pthread_mutex_lock(&l->lock);
-    int32_t rc = find_log(l, job, task, &a, &t, err);
-    if (rc == FLAMENCO_OK) {
-        uint64_t size = 0;
-        for (uint32_t f = t->last; f != NONE && size <= max_bytes; f = a->frames[f].before)
-            size += a->frames[f].plain;
-        char *text = l->host->cx_alloc(cx, size); /* lives as long as the request */
-        uint64_t left = size;
-        if (text == NULL)
-            rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-        for (uint32_t f = t->last; rc == FLAMENCO_OK && left > 0; f = a->frames[f].before) {
-            left -= a->frames[f].plain;
-            rc = unpack(l, a, &a->frames[f], text + left, err);
-        }
-        if (text != NULL && rc == FLAMENCO_OK)
-            *out = cut((flamenco_str){ text, size }, max_bytes);
+    int32_t rc = find_log(l, job, task, max_bytes, &f, &size, err);
+    if (rc == FLAMENCO_OK && (text = l->host->cx_alloc(cx, size)) == NULL) /* lives as long as the request */
+        rc = flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
+    for (; rc == FLAMENCO_OK && done < size; ++f) {
+        if (memcmp(&f->task, task, sizeof(*task)) != 0)
+            continue;
+        rc = unpack(l, cx, f, text + done, err);
+        done += f->plain;
     }
     pthread_mutex_unlock(&l->lock);
-    return rc;
+    if (rc != FLAMENCO_OK || text == NULL)
+        return rc;
+    const char *begin = text, *end = text + size;
+    if (size > max_bytes) { /* from the beginning of a line, where there is one */
+        const char *newline = memchr(end - max_bytes - 1, '\n', max_bytes);
+        begin = newline != NULL ? newline + 1 : end - max_bytes;
+    }
+    *out = (flamenco_str){ begin, (uint64_t)(end - begin) };
+    return FLAMENCO_OK;
 }
 
 static void forget_job(void *self, const flamenco_uuid *job)
 {
     log_archive *l = self;
     pthread_mutex_lock(&l->lock);
-    for (uint64_t i = 0; i < l->n_open; ++i) {
-        if (l->open[i].fd >= 0 && memcmp(&l->open[i].job, job, sizeof(*job)) == 0)
+    for (int i = 0; i < OPEN_JOBS; ++i) {
+        if (memcmp(&l->open[i].job, job, sizeof(*job)) == 0)
             close_archive(l, &l->open[i]);
     }
     pthread_mutex_unlock(&l->lock);
@@ -405,41 +275,34 @@ static const flamenco_log_storage table = {
     .rotate = rotate,
 };
 
-/* ---- The phases ------------------------------------------------------------------------------------------------------- */
-
 static int32_t create(const flamenco_host *host, void **self_out, flamenco_error *err)
 {
     log_archive *l = host->alloc(host->h, sizeof(*l));
     if (l == NULL)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-    memset(l, 0, sizeof(*l));
-    l->host = host;
+    *l = (log_archive){ .host = host };
     pthread_mutex_init(&l->lock, NULL); /* cannot fail on Linux */
+    for (int i = 0; i < OPEN_JOBS; ++i)
+        l->open[i].fd = -1;
     *self_out = l;
     return FLAMENCO_OK;
 }
 
 static int32_t configure(void *self, const flamenco_config *config, flamenco_error *err)
 {
-    (void)err; /* the host has checked types and limits, and there is nothing else to check */
-    ((log_archive *)self)->config = config;
+    log_archive *l = self;
+    (void)err; /* the host has checked type and limits, and there is nothing else to check */
+    l->level = (int32_t)config->integer(config->c, "level");
     return FLAMENCO_OK;
 }
 
 static int32_t start(void *self, flamenco_error *err)
 {
     log_archive *l = self;
-    uint64_t n = (uint64_t)l->config->integer(l->config->c, "open_jobs");
     l->storage.table = l->host->service(l->host->h, FLAMENCO_LOCAL_STORAGE, &l->storage.self);
-    if (l->storage.table == NULL)
-        return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "%s is missing", FLAMENCO_LOCAL_STORAGE);
-    l->open = l->host->alloc(l->host->h, n * sizeof(archive));
-    if (l->open == NULL)
-        return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
-    l->n_open = n;
-    for (uint64_t i = 0; i < n; ++i)
-        l->open[i] = (archive){ .fd = -1 };
-    return FLAMENCO_OK;
+    return l->storage.table != NULL
+               ? FLAMENCO_OK
+               : flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "%s is missing", FLAMENCO_LOCAL_STORAGE);
 }
 
 static int32_t stop(void *self, int64_t deadline_us, flamenco_error *err)
@@ -447,11 +310,8 @@ static int32_t stop(void *self, int64_t deadline_us, flamenco_error *err)
     log_archive *l = self;
     (void)deadline_us;
     (void)err;
-    for (uint64_t i = 0; i < l->n_open; ++i)
+    for (int i = 0; i < OPEN_JOBS; ++i)
         close_archive(l, &l->open[i]);
-    l->host->free(l->host->h, l->open);
-    l->open = NULL;
-    l->n_open = 0;
     return FLAMENCO_OK;
 }
 
@@ -464,27 +324,22 @@ static void destroy(void *self)
     l->host->free(l->host->h, l);
 }
 
-/* ---- The descriptor --------------------------------------------------------------------------------------------------- */
+static const flamenco_provide log_storage = { (uint32_t)sizeof(flamenco_provide), 0, FLAMENCO_LOG_STORAGE, &table };
+static const flamenco_provide *const provides[] = { &log_storage, NULL };
 
-static const flamenco_provide log_storage_provide = { (uint32_t)sizeof(flamenco_provide), 0, FLAMENCO_LOG_STORAGE,
-                                                      &table };
-static const flamenco_provide *const provides[] = { &log_storage_provide, NULL };
+static const flamenco_need storage = { .struct_size = (uint32_t)sizeof(flamenco_need), .id = FLAMENCO_LOCAL_STORAGE };
+static const flamenco_need *const needs[] = { &storage, NULL };
 
-/* The manager starts local storage first, and stops it last. */
-static const flamenco_need storage_need = { .struct_size = (uint32_t)sizeof(flamenco_need),
-                                            .id = FLAMENCO_LOCAL_STORAGE };
-static const flamenco_need *const needs[] = { &storage_need, NULL };
-
-static const flamenco_setting open_jobs_setting = {
+static const flamenco_setting level = {
     .struct_size = (uint32_t)sizeof(flamenco_setting),
     .type = FLAMENCO_SETTING_INT,
-    .key = "open_jobs",
-    .default_text = "64",
+    .key = "level",
+    .default_text = "6",
     .min = 1,
-    .max = 4096,
-    .doc = "How many jobs' archives are kept open.",
+    .max = 9,
+    .doc = "How hard to compress, from 1 (fast) to 9 (small).",
 };
-static const flamenco_setting *const settings[] = { &open_jobs_setting, NULL };
+static const flamenco_setting *const settings[] = { &level, NULL };
 
 static const flamenco_plugin plugin = {
     FLAMENCO_PLUGIN_INIT,   .id = "log-archive", .version = "1.0.0",   .licence = "Apache-2.0",

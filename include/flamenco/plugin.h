@@ -261,6 +261,9 @@ struct flamenco_host {
     int64_t (*limit)(void *h, const char *key);
     /* Makes shared bytes of a copy of `text`, with one reference. Returns NULL when memory is exhausted. */
     flamenco_buf *(*buf_make)(flamenco_str text);
+    /* Becomes 1 when the manager is told to end, also while it still starts: a start() that takes long then gives up with
+     * CANCELLED. In the form of flamenco_cx.cancelled, and valid until destroy() returns. NULL: nobody will tell. */
+    const uint32_t *stopping;
 };
 
 /* ---- Configuration --------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * at start, while the lease is held.
  *
  * It is filled under another name, checked, synced and renamed, so that our file is there whole or not at all. What a killed
- * import has left is removed by the next one.
+ * import has left is removed by the next one; one that is told to stop (SIGTERM) removes it itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -136,6 +136,8 @@ static int32_t make(const fl_store *store, char *path, fl_reference_counts *coun
     memcpy(&c.host, store->host, store->host->struct_size < sizeof(c.host) ? store->host->struct_size : sizeof(c.host));
     c.host.cx_alloc = chain_alloc;
     c.cx = (flamenco_cx){ .struct_size = (uint32_t)sizeof(c.cx), .host = &c.host, .now_us = c.host.now_us(c.host.h) };
+    if (FLAMENCO_HAS(store->host, stopping))
+        c.cx.cancelled = store->host->stopping;
     fl_store made = { .host = &c.host, .config = store->config, .path = path, .lock_fd = -1 };
     if (pthread_mutex_init(&made.lock, NULL) != 0)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no mutex can be made");

@@ -4,6 +4,7 @@ import crypt
 import hashlib
 import os
 import re
+import signal
 import sqlite3
 import uuid
 
@@ -416,6 +417,26 @@ def test_killed_import_is_done_again(manager):
     jobs = jobs_of(farm)
     assert len(jobs) == 20 and all(len(farm.tasks(job["id"])) == 500 for job in list(jobs.values())[:3])
     assert fingerprint(manager.dir) == before
+    manager.stop()
+    assert remains(manager) == ["farm-c.sqlite"]
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_import_that_is_told_to_stop_leaves_nothing(manager, sig):
+    make_large(reference_path(manager), jobs=20, tasks=500)
+    before = fingerprint(manager.dir)
+    manager.spawn()
+    made = manager.dir / "farm-c.sqlite.import"
+    wait_until(lambda: made.exists() and made.stat().st_size > 100_000 or manager.database.exists(), "the import goes on")
+    assert not manager.database.exists(), "the test came too late"
+    manager.proc.send_signal(sig)
+    assert manager.wait_exit() == 0, manager.log()
+    assert remains(manager) == []
+    assert "imported" not in manager.log() and "manager: ready" not in manager.log()
+    assert "manager: stopped" in manager.log().splitlines()[-1]
+    assert fingerprint(manager.dir) == before
+    farm = start(manager)
+    assert len(jobs_of(farm)) == 20
     manager.stop()
     assert remains(manager) == ["farm-c.sqlite"]
 

@@ -23,6 +23,7 @@ SETTINGS = {
     "log_min_messages": "warning",
     "deadlock_timeout": "200ms",
     "autovacuum_naptime": "5s",
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, so that a killed server leaves nothing in /dev/shm
 }
 
 
@@ -58,9 +59,10 @@ def _environment():
 
 
 class Cluster:
-    """One server. start() and stop() as often as wanted; close() removes it. base: the folder that its own is made in."""
+    """One server. start() and stop() as often as wanted; close() removes it. base: the folder that its own is made in. primary:
+    the server that this one is a streaming standby of."""
 
-    def __init__(self, settings=None, base=None):
+    def __init__(self, settings=None, base=None, primary=None):
         self.bin = find_programs()
         if self.bin is None:
             raise RuntimeError("PostgreSQL is not installed: no /usr/lib/postgresql/*/bin/initdb")
@@ -71,6 +73,8 @@ class Cluster:
         self.log = os.path.join(self.dir, "log")
         self.port = _free_port()
         self.process = None
+        self.orphans = []
+        self.primary = primary
         self.as_user = {}
         self.settings = dict(SETTINGS, **(settings or {}))
         if os.geteuid() == 0:
@@ -93,6 +97,9 @@ class Cluster:
             raise RuntimeError(f"{args[0]}: {done.stdout.decode(errors='replace')}")
 
     def _make(self):
+        if self.primary is not None:
+            self._make_standby()
+            return
         self._run(f"{self.bin}/initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
                   "--no-sync", "--no-instructions")
         with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as conf:
@@ -102,6 +109,64 @@ class Cluster:
         self.start()
         self.sql(f"CREATE ROLE {ROLE} LOGIN", user="postgres", database="postgres")
         self.sql(f"CREATE DATABASE {DATABASE} OWNER {ROLE}", user="postgres", database="postgres")
+
+    def _make_standby(self):
+        self._run(f"{self.bin}/pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync", "-d",
+                  f"{self.primary.conninfo('postgres', 'postgres')} application_name={self.name}")
+        with open(os.path.join(self.data, "postgresql.auto.conf"), "a", encoding="utf-8") as conf:
+            conf.write(f"port = {self.port}\nunix_socket_directories = '{self.dir}'\nsynchronous_standby_names = ''\n")
+        self.start()
+
+    @property
+    def name(self):
+        """What a primary knows this standby as."""
+        return f"standby_{self.port}"
+
+    def wait_for(self, sql, timeout=60):
+        """Waits until a question is answered with yes."""
+        until = time.monotonic() + timeout
+        while self.sql(sql, "postgres", "postgres") != [["t"]]:
+            if time.monotonic() > until:
+                raise RuntimeError(f"not within {timeout} s: {sql}")
+            time.sleep(0.02)
+
+    def commit_with(self, standby):
+        """From now on a commit is answered when that standby has it, too. Nobody: None."""
+        name = standby.name if standby else ""
+        self.sql(f"ALTER SYSTEM SET synchronous_standby_names='{name}'", "postgres", "postgres")
+        self.sql("SELECT pg_reload_conf()", "postgres", "postgres")
+        if standby:
+            self.wait_for(f"SELECT count(*)=1 FROM pg_stat_replication WHERE application_name='{name}' AND sync_state='sync'")
+
+    def promote(self):
+        """Makes a standby a server of its own; returns when it may be written."""
+        self.sql("SELECT pg_promote(true, 60)", "postgres", "postgres")
+
+    def kill(self, everything=True):
+        """As when its machine dies. everything=False: the main process alone; the others see it and end, but may answer until then."""
+        self.process.send_signal(signal.SIGSTOP)  # it would start new ones
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
+            self.orphans = [int(pid) for pid in file.read().split()]
+        with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
+            memory = file.read().splitlines()[6].split()[1]
+        for pid in self.orphans if everything else []:
+            os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        # What a server finds and removes when it starts again; this one does not.
+        subprocess.run(["ipcrm", "-m", memory], check=False, stderr=subprocess.DEVNULL)
+
+    def follow(self, primary):
+        """Begins anew as a standby, at the same address. After kill()."""
+        until = time.monotonic() + 60
+        while any(os.path.exists(f"/proc/{pid}") for pid in self.orphans):
+            if time.monotonic() > until:
+                raise RuntimeError(f"processes of a killed server do not end: {self.orphans}")
+            time.sleep(0.02)
+        shutil.rmtree(self.data)
+        self.primary = primary
+        self._make_standby()
 
     def conninfo(self, user=ROLE, database=DATABASE, tcp=False):
         host = "127.0.0.1" if tcp else self.dir

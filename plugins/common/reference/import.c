@@ -28,6 +28,8 @@ static int32_t commit(fl_import *im)
 int32_t fl_import_stored(fl_import *im, uint64_t rows)
 {
     im->in_batch += rows;
+    if (flamenco_cx_cancelled(im->cx))
+        return flamenco_fail(im->err, FLAMENCO_E_CANCELLED, "the import was given up");
     if (im->in_batch < ROWS_PER_COMMIT)
         return FLAMENCO_OK;
     int32_t rc = commit(im);

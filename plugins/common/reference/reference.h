@@ -29,7 +29,7 @@ typedef struct fl_reference_target {
  * many transactions. `scratch` names a file that may be made for the time of the call. What cannot be kept as it is, is mended
  * or left out, and logged with its number.
  * After a failure the store holds a part, which the caller throws away. Errors: CONFLICT: the file is no database of the
- * reference, or a newer one, or was changed meanwhile. BUSY: another program has it open. CORRUPT. Else those of the store.
+ * reference, or a newer one, or was changed meanwhile. CANCELLED. BUSY: another program has it open. CORRUPT. Else those of the store.
  * An empty database gives 0 with all counts 0. [main], [worker] */
 int32_t fl_reference_import(const flamenco_host *host, const char *path, const char *scratch,
                             const fl_reference_target *target, fl_reference_counts *out, flamenco_error *err);
