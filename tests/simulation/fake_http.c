@@ -389,6 +389,22 @@ int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
     return FLAMENCO_E_CANCELLED;
 }
 
+flamenco_buf *fl_http_ws_frame(uint32_t kind, flamenco_buf *const *messages, uint32_t n)
+{
+    (void)kind;
+    (void)messages;
+    (void)n;
+    return NULL;
+}
+
+uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, flamenco_buf *frames, uint32_t messages)
+{
+    (void)ws;
+    (void)frames;
+    (void)messages;
+    return n_ws;
+}
+
 void fl_http_ws_close(fl_http_ws *ws, uint32_t code)
 {
     (void)ws;
