@@ -122,10 +122,11 @@ class Crowd:
                                                        "initial_status": "paused"})
         while not stop() or number < 3:
             number += 1
-            mark = f'"name":"{name}","priority":{number + 1},'.encode()
+            priority = 2 + number % 99 # another than before; the highest there is is 100
+            mark = f'"name":"{name}","priority":{priority},'.encode()
             with self.news:
                 self.arrived[mark], begun = [], time.monotonic()
-            manager.request("POST", f"/api/v3/jobs/{job['id']}/setpriority", {"priority": number + 1})
+            manager.request("POST", f"/api/v3/jobs/{job['id']}/setpriority", {"priority": priority})
             with self.news:
                 self.news.wait_for(lambda mark=mark: len(self.arrived[mark]) == len(self.probes), 10)
                 if len(self.arrived[mark]) < len(self.probes):
