@@ -80,10 +80,16 @@ const flamenco_worker *fl_known_worker_key(const flamenco_session *s, int64_t ke
 void fl_known_worker_keep(flamenco_session *s, const flamenco_worker *row);
 /* Reads a job unless it is known. Returns 1, 0 when there is no such job or it is hidden, or a negative error. */
 int32_t fl_known_job_get(flamenco_session *s, int64_t key, fl_known_job *out);
-/* Called before every statement that changes one of FL_WORKER_COLUMNS, or what a job shows or hides. */
+/* The whole row of a job, with texts of its own. NOT_FOUND: it is not known. */
+int32_t fl_known_job_row(flamenco_session *s, int64_t key, flamenco_job *out);
+/* Keeps the row of a visible job that was read just now. */
+void fl_known_job_row_keep(flamenco_session *s, const flamenco_job *row);
+/* Called before every statement that changes one of FL_WORKER_COLUMNS, what a job shows or hides, or one of FL_JOB_COLUMNS
+ * otherwise than fl_job_state_add(). */
 void fl_known_changed(flamenco_session *s, uint32_t kind);
-/* A transaction begins; a transaction or savepoint ends, kept or undone. */
+/* A transaction begins; it was committed; a transaction or savepoint ends, kept or undone. */
 void fl_known_begin(flamenco_session *s);
+void fl_known_commit(flamenco_session *s);
 void fl_known_end(flamenco_session *s);
 void fl_known_fini(flamenco_session *s);
 
@@ -158,6 +164,12 @@ static inline int fl_task_is_open(uint32_t status, int64_t open_deps)
     return status <= FLAMENCO_TASK_SOFT_FAILED && open_deps == 0;
 }
 
+/* The state of a job that is known (known.c). Returns 1 when it is. */
+int fl_known_state(flamenco_session *s, int64_t key, fl_job_state *out);
+void fl_known_state_keep(flamenco_session *s, const fl_job_state *row);
+/* The store's counters of a job were changed so. */
+void fl_known_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta);
+
 /* Reads it. Returns 1, 0 when there is no such job, or a negative error. */
 int32_t fl_job_state_get(flamenco_session *s, int64_t key, fl_job_state *out);
 /* The same, but NOT_FOUND for a missing or hidden job. */
@@ -183,6 +195,8 @@ int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n);
 
 /* Reads it. NOT_FOUND. */
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out);
+/* Keeps what was read or written just now: most tasks are changed right after they were read, and some twice. */
+void fl_task_state_keep(flamenco_session *s, const fl_task_state *row);
 
 /* Moves open_deps of the tasks that wait for `needs` by `delta` (1 or -1), and what is runnable with them. */
 int32_t fl_deps_move(flamenco_session *s, const fl_job_state *job, int64_t needs, int64_t delta, fl_made *made);

@@ -26,12 +26,16 @@ static void read_state(const fl_query *q, fl_job_state *out)
 
 int32_t fl_job_state_get(flamenco_session *s, int64_t key, fl_job_state *out)
 {
+    if (fl_known_state(s, key, out))
+        return 1;
     fl_query q = fl_query_begin(s, FL_SQL_JOB_STATE);
     fl_bind_int(&q, 1, key);
     int32_t rc = fl_query_step(&q);
     if (rc > 0)
         read_state(&q, out);
     int32_t ended = fl_query_end(&q, rc);
+    if (ended == FLAMENCO_OK && rc > 0)
+        fl_known_state_keep(s, out);
     return ended < 0 ? ended : rc;
 }
 
@@ -45,16 +49,21 @@ int32_t fl_job_state_visible(flamenco_session *s, int64_t key, fl_job_state *out
 
 int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta, fl_job_state *out)
 {
-    fl_query q = fl_query_begin(s, FL_SQL_JOB_STATE_ADD);
+    /* `updated` has an index, which a statement that names it rewrites, changed or not. */
+    int is_news = delta->updated_us != FLAMENCO_TIME_NONE;
+    fl_query q = fl_query_begin(s, is_news ? FL_SQL_JOB_STATE_ADD_NEWS : FL_SQL_JOB_STATE_ADD);
     fl_bind_int(&q, 1, key);
     for (int i = 0; i < (int)FLAMENCO_TASK_STATUSES; ++i)
         fl_bind_int(&q, 2 + i, delta->n[i]);
     fl_bind_int(&q, 9, delta->steps_total);
     fl_bind_int(&q, 10, delta->steps_done);
-    fl_bind_time(&q, 11, delta->updated_us);
+    if (is_news)
+        fl_bind_int(&q, 11, delta->updated_us);
     int32_t rc = fl_query_run(&q);
-    if (rc == FLAMENCO_OK)
+    if (rc == FLAMENCO_OK) {
+        fl_known_state_add(s, key, delta);
         rc = fl_job_state_get(s, key, out);
+    }
     if (rc == 0)
         rc = fl_fail(s, FLAMENCO_E_CORRUPT, "a task's job %lld does not exist", (long long)key);
     return rc < 0 ? rc : FLAMENCO_OK;
@@ -240,6 +249,14 @@ int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
         rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such task");
     }
     return fl_query_end(&q, rc);
+}
+
+void fl_task_state_keep(flamenco_session *s, const fl_task_state *row)
+{
+    if (s->kind != FLAMENCO_SESSION_WRITER)
+        return;
+    s->last_task = *row;
+    s->last_changes = fl_changes(s);
 }
 
 /* Reads a task as it is before the move, and moves its count. */

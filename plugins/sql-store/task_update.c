@@ -118,6 +118,8 @@ static int32_t update_task(flamenco_session *s, const fl_task_state *was, const 
         rc = ripple(s, was, &now, &job, &made);
     else if (rc == FLAMENCO_OK && counts_out != NULL)
         rc = fl_job_state_visible(s, now.job, &job);
+    if (rc == FLAMENCO_OK)
+        fl_task_state_keep(s, &now);
     return rc == FLAMENCO_OK ? fl_job_state_out(s, &job, &made, counts_out) : rc;
 }
 

@@ -85,8 +85,10 @@ int32_t fl_commit(void *self, flamenco_cx *cx, uint64_t batch_no, flamenco_error
         rc = fl_fail(s, s->failed, "the transaction has failed before");
     else
         rc = fl_store_batch(s, batch_no);
-    if (rc == FLAMENCO_OK)
+    if (rc == FLAMENCO_OK) {
         fl_types_commit(s);
+        fl_known_commit(s);
+    }
     fl_end_transaction(s, cx);
     s->cx = NULL;
     s->err = NULL;
