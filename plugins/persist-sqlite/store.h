@@ -32,6 +32,9 @@ struct fl_store {
     uint64_t quiet_after; /* [writer] wal_pages from which a quiet moment is wanted */
 };
 
+/* A savepoint copies every page that is changed in it. */
+#define FL_HAS_SAVEPOINT_UNLIKELY 1
+
 /* A statement that a session keeps; NULL = not prepared yet. */
 typedef sqlite3_stmt *fl_kept;
 
@@ -47,6 +50,8 @@ struct flamenco_session {
     FL_SESSION_MEMBERS
     sqlite3 *db;
     int32_t stopped; /* why the progress handler stopped a statement */
+    uint32_t savepoint_left_out; /* the open one is an unlikely one, of which SQLite knows nothing */
+    int64_t savepoint_changes; /* fl_changes() when it began */
 };
 
 /* Grows with every row that the session changes. */
