@@ -182,6 +182,7 @@
                      " AND t.status<2 AND t.open_deps=0 AND NOT EXISTS(SELECT 1 FROM failure f WHERE f.task=t.id"      \
                      " AND f.worker=?4) LIMIT ?3)")                                                                    \
     X(RUNQ_GET, "SELECT ntp FROM runq INDEXED BY runq_job WHERE job=?1 AND type=?2")                                   \
+    X(RUNQ_ANY, "SELECT 1 FROM runq WHERE tag=?1 AND type=?2 LIMIT 1")                                                 \
     X(RUNQ_TYPES, "SELECT type FROM runq INDEXED BY runq_job WHERE job=?1 ORDER BY type")                              \
     X(RUNQ_PUT, "INSERT OR REPLACE INTO runq(tag,type,njp,ntp,job,share)"                                              \
                 " VALUES(?1,?2,?3,?4,?5,(SELECT share FROM job_hot WHERE id=?5))")                                     \

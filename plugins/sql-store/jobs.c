@@ -169,6 +169,7 @@ int32_t fl_job_set_tag(void *self, flamenco_cx *cx, int64_t key, int64_t tag_key
         rc = need_tag(call.s, tag_key);
     if (rc == FLAMENCO_OK)
         rc = set_column(call.s, FL_SQL_JOB_SET_TAG, key, tag_key, 1);
+    fl_known_changed(call.s, FL_KNOWN_RUNQ);
     if (rc == FLAMENCO_OK)
         rc = set_column(call.s, FL_SQL_RUNQ_SET_TAG, key, tag_key, 0);
     return fl_leave(&call, rc);

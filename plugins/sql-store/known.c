@@ -13,6 +13,7 @@
 /* Powers of two; each place holds one row at most. A worker needs about 500 bytes. */
 #define WORKER_PLACES 1024u
 #define JOB_PLACES 64u
+#define RUNQ_PLACES 64u
 #define TEXTS 6u
 #define JOB_TEXTS 7u
 #define JOB_TEXTS_MOST 16384u /* bytes; a job with more is read each time */
@@ -35,6 +36,11 @@ typedef struct known_state {
     fl_job_state row; /* key 0 = none */
 } known_state;
 
+typedef struct known_empty {
+    uint64_t generation;
+    int64_t tag, type; /* type 0 = none */
+} known_empty;
+
 typedef struct known_job_row {
     uint64_t generation; /* that of the states */
     flamenco_job row; /* its texts stand behind */
@@ -48,6 +54,7 @@ struct fl_known {
     known_job jobs[JOB_PLACES];
     known_state states[JOB_PLACES];
     known_job_row *rows[JOB_PLACES]; /* NULL = none */
+    known_empty empty[RUNQ_PLACES];
 };
 
 static uint32_t place_of(const flamenco_uuid *uuid)
@@ -282,6 +289,35 @@ void fl_known_state_add(flamenco_session *s, int64_t key, const fl_job_delta *de
         whole->row.updated_us = delta->updated_us;
 }
 
+/* ---- Work of a tag and type: most workers can do more than what there is at a time ---- */
+
+static known_empty *empty_place(flamenco_session *s, int64_t tag, int64_t type)
+{
+    fl_known *known = open_known(s);
+    return known != NULL ? &known->empty[((uint64_t)tag * 31 + (uint64_t)type) % RUNQ_PLACES] : NULL;
+}
+
+int fl_known_empty(flamenco_session *s, int64_t tag, int64_t type)
+{
+    const known_empty *place = empty_place(s, tag, type);
+    return place != NULL && place->tag == tag && place->type == type && is_true(s, FL_KNOWN_RUNQ, place->generation);
+}
+
+void fl_known_empty_keep(flamenco_session *s, int64_t tag, int64_t type)
+{
+    known_empty *place = empty_place(s, tag, type);
+    if (place == NULL)
+        return;
+    *place = (known_empty){ s->known_generation[FL_KNOWN_RUNQ], tag, type };
+    s->known_changed[FL_KNOWN_RUNQ] = 1; /* this transaction may have taken the last row away, and be undone */
+}
+
+void fl_known_empty_forget(flamenco_session *s, int64_t tag, int64_t type)
+{
+    if (fl_known_empty(s, tag, type))
+        empty_place(s, tag, type)->type = 0;
+}
+
 /* ---- Changes ---- */
 
 void fl_known_changed(flamenco_session *s, uint32_t kind)
@@ -298,7 +334,7 @@ void fl_known_begin(flamenco_session *s)
 void fl_known_commit(flamenco_session *s)
 {
     /* They were kept up to date, and are now what the store has. */
-    s->known_changed[FL_KNOWN_JOB_STATES] = 0;
+    s->known_changed[FL_KNOWN_JOB_STATES] = s->known_changed[FL_KNOWN_RUNQ] = 0;
 }
 
 void fl_known_end(flamenco_session *s)

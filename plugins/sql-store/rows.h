@@ -84,8 +84,12 @@ int32_t fl_known_job_get(flamenco_session *s, int64_t key, fl_known_job *out);
 int32_t fl_known_job_row(flamenco_session *s, int64_t key, flamenco_job *out);
 /* Keeps the row of a visible job that was read just now. */
 void fl_known_job_row_keep(flamenco_session *s, const flamenco_job *row);
+/* Tells whether runq is known to have no row of this tag and type; keeps that it has none now; a row comes. */
+int fl_known_empty(flamenco_session *s, int64_t tag, int64_t type);
+void fl_known_empty_keep(flamenco_session *s, int64_t tag, int64_t type);
+void fl_known_empty_forget(flamenco_session *s, int64_t tag, int64_t type);
 /* Called before every statement that changes one of FL_WORKER_COLUMNS, what a job shows or hides, or one of FL_JOB_COLUMNS
- * otherwise than fl_job_state_add(). */
+ * otherwise than fl_job_state_add(), or that gives rows of runq another tag. */
 void fl_known_changed(flamenco_session *s, uint32_t kind);
 /* A transaction begins; it was committed; a transaction or savepoint ends, kept or undone. */
 void fl_known_begin(flamenco_session *s);

@@ -121,6 +121,7 @@ int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n)
 
 static int32_t put(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority)
 {
+    fl_known_empty_forget(s, job->tag, type);
     fl_query q = fl_query_begin(s, FL_SQL_RUNQ_PUT);
     fl_bind_int(&q, 1, job->tag);
     fl_bind_int(&q, 2, type);

@@ -401,6 +401,57 @@ static void jobs_of_one_place_and_with_long_texts_are_right(void **state)
     assert_int_equal(fixture_check(f), 0);
 }
 
+static int has_group(fixture *f, int64_t worker)
+{
+    flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
+    return fixture_pick(f, f->cx, worker, &task) == FLAMENCO_OK;
+}
+
+static void work_that_comes_is_seen_where_there_was_none(void **state)
+{
+    fixture *f = *state;
+    const task_spec misc[] = { { "misc", 50, { 0 }, 0 } };
+    int64_t worker = fixture_worker(f, "node", "blender,misc"), tag = fixture_tag(f, "gpu");
+    assert_false(has_group(f, worker));
+    assert_false(has_group(f, worker));
+    fixture_next(f);
+    assert_false(has_group(f, worker));
+    int64_t job = fixture_job(f, 50, 0, misc, 1);
+    assert_true(has_group(f, worker));
+    fixture_next(f);
+    /* The last work goes away, and comes back with what is undone. */
+    begin_savepoint(f);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_PAUSED);
+    assert_false(has_group(f, worker));
+    undo_savepoint(f);
+    assert_true(has_group(f, worker));
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_PAUSED);
+    assert_false(has_group(f, worker));
+    undo_all(f);
+    assert_true(has_group(f, worker));
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_PAUSED);
+    assert_false(has_group(f, worker));
+    fixture_next(f);
+    assert_false(has_group(f, worker));
+    begin_savepoint(f);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    assert_true(has_group(f, worker));
+    undo_savepoint(f);
+    assert_false(has_group(f, worker));
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    assert_true(has_group(f, worker));
+    /* Work of a tag that the worker does not have, until somebody takes the tag away. */
+    OK(f, job_set_tag, job, tag);
+    assert_false(has_group(f, worker));
+    OK(f, job_set_tag, job, 0);
+    assert_true(has_group(f, worker));
+    OK(f, job_set_tag, job, tag);
+    assert_false(has_group(f, worker));
+    OK(f, tag_delete, tag, NULL);
+    assert_true(has_group(f, worker));
+    assert_int_equal(fixture_check(f), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -419,6 +470,7 @@ int main(void)
         TEST(a_job_follows_its_tasks),
         TEST(a_change_of_a_job_is_seen_at_once_and_so_is_its_end),
         TEST(jobs_of_one_place_and_with_long_texts_are_right),
+        TEST(work_that_comes_is_seen_where_there_was_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
