@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""flamenco-manager copy-data from one file of persist-sqlite to another, and from a database of the reference by way of one: the
-program with its exit codes. tests/unit/core/test_copy.c looks closer, tests/postgres/test_copy.py takes another back end."""
+"""flamenco-manager copy-data from one file of persist-sqlite to another: the program with its exit
+codes. tests/unit/core/test_copy.c looks closer, tests/postgres/test_copy.py takes another back end."""
 import subprocess
 
 import pytest

@@ -9,6 +9,7 @@ from faultlib.load import Load
 from faultlib.recount import recount_store
 from harness.http import Api
 from harness.manager import environment, program, scale
+from harness.reference import ReferenceDb
 from harness.store import SqliteFile
 
 QUEUED_AND_ACTIVE = (0, 1)
@@ -173,3 +174,21 @@ def test_broken_copy_says_that_the_target_must_be_emptied(full, store, tmp_path)
                   "CREATE TRIGGER refuse BEFORE INSERT ON task FOR EACH ROW EXECUTE FUNCTION refuse()")
     done = copy(full, store, tmp_path)
     assert done.returncode == 1 and "empty the target" in done.stdout.splitlines()[-1], done.stdout
+
+
+def test_database_of_the_reference_comes_to_postgres_by_way_of_a_file(store, tmp_path, make_manager):
+    """As docs/configuration.md says: one command, in which persist-sqlite finds the file by `database` and imports it, as at a start."""
+    db = ReferenceDb(tmp_path / "farm.sqlite")
+    job = db.job(name="shot", status="completed")
+    db.task(job, status="completed")
+    db.worker(name="anna")
+    db.close()
+    (tmp_path / "flamenco-manager.yaml").write_text("_meta: {version: 3}\ndatabase: farm.sqlite\n")
+    done = subprocess.run([str(program()), "copy-data", "--from", "persist-sqlite", "--to", spec(store)], cwd=tmp_path,
+                          env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=60 * scale(), check=False)
+    assert done.returncode == 0, done.stdout
+    assert "imported 1 jobs with 1 tasks, 1 workers and 0 tags" in done.stdout and "every row and counter" in done.stdout
+    api = Api(make_manager(store=store).start().url)
+    assert [job["name"] for job in api.ok("GET", "/jobs")["jobs"]] == ["shot"]
+    assert [worker["name"] for worker in api.ok("GET", "/worker-mgt/workers")["workers"]] == ["anna"]
