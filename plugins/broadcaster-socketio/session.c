@@ -576,15 +576,15 @@ static void send_to_room(hub *h, sio_room *r, flamenco_buf *const *packets, uint
         h->slow += any->ws_send_all(h->listeners, listening, packets, n);
 }
 
-/* Tells the members of one room of events that came one behind the other. Returns how many, 0 when nobody is there. */
-static uint32_t tell_room(hub *h, const flamenco_event *events, uint32_t n)
+/* Tells the members of the room that n events are for. Returns how many they were told, 0 when nobody is there. */
+static uint32_t tell_room(hub *h, const flamenco_event *const *events, uint32_t n)
 {
     flamenco_buf *packets[TOGETHER];
-    sio_room *r = rooms_find(&h->rooms, events[0].topic);
+    sio_room *r = rooms_find(&h->rooms, events[0]->topic);
     uint32_t made = 0;
     if (r == NULL)
         return 0;
-    while (made < n && (packets[made] = encode(h, &events[made])) != NULL)
+    while (made < n && (packets[made] = encode(h, events[made])) != NULL)
         ++made;
     if (made < n)
         h->host->log(h->host->h, FLAMENCO_LOG_ERROR, "no memory for an event");
@@ -595,19 +595,28 @@ static uint32_t tell_room(hub *h, const flamenco_event *events, uint32_t n)
     return made;
 }
 
-/* Returns how many of them somebody was told. */
+/* Those for one room go together when none between them is for another that has members, so that each of these gets all in
+ * order. Returns how many of them somebody was told. */
 static uint32_t tell(hub *h, const flamenco_event *events, uint32_t count)
 {
-    uint32_t told = 0;
-    for (uint32_t i = 0, n; i < count; i += n) {
-        for (n = 1; i + n < count && n < TOGETHER && flamenco_str_equal(events[i].topic, events[i + n].topic);)
-            ++n;
-        told += tell_room(h, events + i, n);
-        for (uint32_t k = i; k < i + n; ++k)
-            if (is_shutdown(&events[k]))
-                say_good_bye(h);
+    const flamenco_event *together[TOGETHER];
+    uint32_t told = 0, n = 0;
+    for (const flamenco_event *e = events; e < events + count; ++e) {
+        int same = n > 0 && flamenco_str_equal(e->topic, together[0]->topic), last = is_shutdown(e);
+        if (!same && !last && rooms_find(&h->rooms, e->topic) == NULL)
+            continue;
+        if (n == TOGETHER || (n > 0 && !same)) {
+            told += tell_room(h, together, n);
+            n = 0;
+        }
+        together[n++] = e;
+        if (last) {
+            told += tell_room(h, together, n);
+            n = 0;
+            say_good_bye(h);
+        }
     }
-    return told;
+    return n > 0 ? told + tell_room(h, together, n) : told;
 }
 
 static uint32_t deliver_locked(hub *h)
