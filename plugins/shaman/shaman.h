@@ -6,7 +6,7 @@
  *   parts.c     several threads
  *   places.c    opening directories of the storage without following links
  *   blobs.c     is a file stored, is it needed
- *   uploads.c   receiving a file; nameless.c: small ones, for less
+ *   uploads.c   receiving a file; nameless.c: small ones, for less; direct.c: large ones, past the page cache
  *   checkout.c  directories of links
  *   erase.c     removing trees
  *   collect.c   garbage collection; collector.c: its thread
@@ -31,6 +31,7 @@ typedef struct shaman {
     uint64_t root_device; /* of root when it was seen last; 0 = never. Under `lock` */
     int64_t period_us, max_age_us; /* as they were at start: a change counts after a restart (contract 1) */
     EVP_MD *sha256;
+    int direct_io; /* large files may be written past the page cache */
     int has_proc; /* a file without a name gets one by /proc/self/fd */
     /* Read-held while files are found and marked as needed, write-held while garbage is removed: nothing is removed between
      * the two. Not across processes: there, flock() on the directory of blobs does the same as well as it can. */
@@ -40,6 +41,7 @@ typedef struct shaman {
     uint8_t synced[32]; /* a bit per directory stored/XX whose entry is known to be durable */
     int64_t touch_log_us; /* a failed touch was logged last */
     int collecting;
+    uint32_t n_direct; /* uploads that write past the page cache; with lock */
 
     pthread_t collector; /* collector.c */
     pthread_cond_t collector_wake; /* with lock */
@@ -165,6 +167,20 @@ void fl_sh_upload_abort(void *self, flamenco_shaman_upload *upload);
 int fl_sh_nameless_make(shaman *s, int stored_fd);
 /* Writes the file out and makes it the blob of this name, durably. The descriptor stays the caller's. */
 int32_t fl_sh_nameless_place(int fd, int stored_fd, const fl_sh_key *key, const char *key_dir, flamenco_error *err);
+
+/* ---- direct.c ---- */
+
+/* A large file that is written past the page cache. */
+typedef struct fl_sh_direct fl_sh_direct;
+/* Begins with the empty file `name` in dir_fd, which cached_fd is open on for writing; that stays the caller's, and open
+ * until the end. Returns NULL where this is not possible or not known to be cheaper: the file is then to be written there. */
+fl_sh_direct *fl_sh_direct_begin(shaman *s, int dir_fd, const char *name, int cached_fd);
+/* Takes bytes; waits for the disk when it is behind. Returns 0, or -1 with errno, also of what was taken before. */
+int fl_sh_direct_write(fl_sh_direct *d, const char *data, uint64_t len);
+/* Has the file take all that was given; to be synced by the caller. Nothing may be written afterwards. 0, or -1 with errno. */
+int fl_sh_direct_flush(fl_sh_direct *d);
+/* NULL is fine. */
+void fl_sh_direct_free(fl_sh_direct *d);
 
 /* ---- checkout.c, erase.c ---- */
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * uploads.c - receives a file: hashed while it is written to a temporary file in the storage, then synced, renamed, and the
- * directory synced. Nothing is at its final place that is not whole and durable. Small files go by nameless.c instead. Each upload syncs on its caller's thread;
- * those of parallel uploads meet in one commit of the file system's journal.
+ * directory synced. Nothing is at its final place that is not whole and durable. Small files go by nameless.c instead, large
+ * ones are written by direct.c. Each upload syncs on its caller's thread; those of parallel uploads meet in one commit of the
+ * file system's journal.
  */
 #include "shaman.h"
 
@@ -22,6 +23,8 @@
 #define CHECK_ROOM_BYTES (INT64_C(1) << 20)
 /* Smaller ones have no temporary name. */
 #define NAMELESS_BYTES (INT64_C(1) << 20)
+/* From here on they go past the page cache: a thread and its memory cost what some MiB in the cache do. */
+#define DIRECT_BYTES (INT64_C(8) << 20)
 
 struct flamenco_shaman_upload {
     shaman *s;
@@ -32,6 +35,7 @@ struct flamenco_shaman_upload {
     uint64_t received, written_back;
     EVP_MD_CTX *md;
     int fd;
+    fl_sh_direct *direct; /* NULL: through the page cache */
     int is_nameless;
     uint32_t stored_by_other; /* atomic */
     char dir[FL_SH_DIR_MAX];
@@ -100,6 +104,7 @@ static void free_upload(flamenco_shaman_upload *u)
     if (u == NULL)
         return;
     EVP_MD_CTX_free(u->md);
+    fl_sh_direct_free(u->direct); /* before its file is closed */
     if (u->fd >= 0)
         close(u->fd);
     u->s->host->free(u->s->host->h, u);
@@ -130,6 +135,8 @@ static int make_file(flamenco_shaman_upload *u, int uploading_fd)
                 break;
         }
         int number = errno;
+        if (u->fd >= 0 && u->key.size >= DIRECT_BYTES && u->s->direct_io)
+            u->direct = fl_sh_direct_begin(u->s, dir_fd, u->name, u->fd);
         close(dir_fd);
         if (u->fd >= 0) {
             /* Tells a clean-up, also of another process, that somebody writes here. */
@@ -226,6 +233,11 @@ int32_t fl_sh_upload_begin(void *self, flamenco_cx *cx, flamenco_str sha, int64_
 
 /* ---- Write ------------------------------------------------------------------------------------------------------------ */
 
+static int32_t fail_write(const flamenco_shaman_upload *u, flamenco_error *err)
+{
+    return fl_sh_fail_errno(err, "cannot write to the shared storage:", u->name);
+}
+
 static int32_t write_all(flamenco_shaman_upload *u, const char *data, uint64_t len, flamenco_error *err)
 {
     while (len > 0) {
@@ -233,7 +245,7 @@ static int32_t write_all(flamenco_shaman_upload *u, const char *data, uint64_t l
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return fl_sh_fail_errno(err, "cannot write to the shared storage:", u->name);
+            return fail_write(u, err);
         data += n;
         len -= (uint64_t)n;
     }
@@ -255,6 +267,8 @@ int32_t fl_sh_upload_write(void *self, flamenco_shaman_upload *u, const void *da
     u->received += len;
     if (!u->can_exist)
         return FLAMENCO_OK;
+    if (u->direct != NULL)
+        return fl_sh_direct_write(u->direct, data, len) == 0 ? FLAMENCO_OK : fail_write(u, err);
     int32_t rc = write_all(u, data, len, err);
     if (rc == FLAMENCO_OK && u->received - u->written_back >= WRITE_BACK_BYTES) {
         (void)sync_file_range(u->fd, (off_t)u->written_back, (off_t)(u->received - u->written_back),
@@ -396,6 +410,8 @@ static int32_t store(flamenco_shaman_upload *u, flamenco_error *err)
 {
     shaman *s = u->s;
     int uploading_fd = -1, stored_fd = -1;
+    if (u->direct != NULL && fl_sh_direct_flush(u->direct) != 0)
+        return fail_write(u, err);
     if (fsync(u->fd) != 0)
         return fl_sh_fail_errno(err, "cannot sync", u->name);
     int32_t rc = fl_sh_open_place(s, FL_SH_UPLOADING, &uploading_fd, err);

@@ -13,6 +13,7 @@ from harness.http import Background
 from harness.shaman import Shaman, manager_options, spec
 
 SMALL, LARGE = b"small", os.urandom(1 << 20) * 3 # without and with a temporary name
+HUGE = LARGE * 3 + b"." # past the page cache, where that is done
 FIRST = b"stored before"
 
 
@@ -51,7 +52,7 @@ def blobs(shaman):
 def test_trouble_is_told_and_forgotten(shaman, what, says):
     trouble = shaman.farm.manager.trouble
     trouble.begin(what)
-    for data in (SMALL, LARGE):
+    for data in (SMALL, LARGE, HUGE):
         assert says in assert_error(shaman.upload(data), 500)
         assert shaman.status(data) == "unknown"
     assert says in assert_error(shaman.create("shot", spec("deep/er/a", FIRST)), 500)
@@ -61,11 +62,30 @@ def test_trouble_is_told_and_forgotten(shaman, what, says):
         wait_until(lambda: not is_healthy(shaman), "health says so")
     assert shaman.farm.submit(1)["status"] == "queued" # not its business
     trouble.end()
-    assert shaman.upload(SMALL).status_code == shaman.upload(LARGE).status_code == 200
+    assert {shaman.upload(data).status_code for data in (SMALL, LARGE, HUGE)} == {200}
     assert shaman.checkout("shot", spec("deep/er/a", FIRST), spec("b", LARGE)) == "shot"
-    assert blobs(shaman) == sorted([FIRST, SMALL, LARGE])
+    assert blobs(shaman) == sorted([FIRST, SMALL, LARGE, HUGE])
     assert shaman.temporary_files() == []
     wait_until(lambda: is_healthy(shaman), "health says so, too")
+
+
+def test_trouble_in_the_midst_of_a_large_file_leaves_nothing(shaman):
+    """It comes when pieces of the file are written already."""
+    uploading = shaman.shared / "file-store" / "uploading"
+
+    def pieces():
+        for i in range(0, len(HUGE), 1 << 20):
+            if i == 6 << 20:
+                wait_until(lambda: any(p.stat().st_size >= 2 << 20 for p in uploading.rglob("*.tmp")), "pieces are written")
+                shaman.farm.manager.trouble.begin("ENOSPC")
+            yield HUGE[i:i + (1 << 20)]
+
+    assert "No space left" in assert_error(shaman.api.clone().post(shaman.path(HUGE), data=pieces()), 500)
+    shaman.farm.manager.trouble.end()
+    assert blobs(shaman) == [FIRST]
+    assert shaman.upload(HUGE).status_code == 200
+    assert blobs(shaman) == sorted([FIRST, HUGE])
+    assert shaman.temporary_files() == []
 
 
 def test_storage_that_hangs_holds_up_nobody_else(shaman):
@@ -74,7 +94,8 @@ def test_storage_that_hangs_holds_up_nobody_else(shaman):
     worker = farm.worker(types=["misc"])
     trouble.begin("hang")
     uploads = [Background(shaman.api.clone().post, shaman.path(data), data=data)
-               for data in [b"hung %d" % i for i in range(25)] + [LARGE[:-1] + bytes([i]) for i in range(12)]]
+               for data in [b"hung %d" % i for i in range(25)] + [LARGE[:-1] + bytes([i]) for i in range(12)] +
+               [HUGE[:-1] + bytes([i]) for i in range(2)]]
     checkouts = [Background(shaman.api.clone().post, "/shaman/checkout/create", json={"checkoutPath": "hung", "files": [spec("a", FIRST)]})
                  for _ in range(5)]
     for _ in range(20):
@@ -94,6 +115,33 @@ def test_storage_that_hangs_holds_up_nobody_else(shaman):
     wait_until(lambda: is_healthy(shaman), "health is well again")
 
 
+def test_disk_that_fills_up_while_large_files_arrive(make_manager, tmp_path):
+    """Each has room when it begins. What is stored is whole, of the rest nothing is left, and its room is free again."""
+    if why_no_mounts():
+        pytest.skip(why_no_mounts())
+    disk = Ext4(tmp_path / "ext4", 64)
+    if trouble := disk.try_mount():
+        pytest.skip(f"no file system of its own: {trouble}")
+    try:
+        manager = make_manager(**manager_options(reference={"shared_storage_path": str(disk.path / "farm")})).start()
+        shaman = Shaman(manager.farm())
+        shaman.shared = disk.path / "farm"
+        datas = [bytes([i]) * (30 << 20) for i in range(4)]
+        uploads = [Background(shaman.api.clone().post, shaman.path(data), data=data) for data in datas]
+        replies = [upload.result(60) for upload in uploads]
+        for data, reply in zip(datas, replies):
+            assert reply.status_code == 200 or "is full" in assert_error(reply, 500) or "No space left" in assert_error(reply, 500)
+        stored = [data for data, reply in zip(datas, replies) if reply.status_code == 200]
+        assert len(stored) < 4
+        assert blobs(shaman) == sorted(stored)
+        assert shaman.temporary_files() == []
+        if not stored:
+            assert shaman.upload(datas[0]).status_code == 200
+        manager.stop()
+    finally:
+        disk.unmount()
+
+
 class Artist(threading.Thread):
     """Stores files and checks them out again and again until it is refused; remembers what was promised."""
 
@@ -104,7 +152,7 @@ class Artist(threading.Thread):
 
     def run(self):
         while True:
-            data = self.rng.randbytes(self.rng.choice((0, 1, 4096, 4096, 4096, 30000, 100000, 1200000)))
+            data = self.rng.randbytes(self.rng.choice((0, 1, 4096, 4096, 4096, 30000, 100000, 1200000, 9000000)))
             self.tried.append(data)
             try:
                 if self.api.post(self.shaman.path(data), data=data).status_code not in (200, 208):
