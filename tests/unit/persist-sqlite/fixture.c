@@ -126,9 +126,10 @@ void fixture_forget(fixture *f)
 {
     int64_t now = f->cx->now_us;
     fixture_commit(f);
+    fake_cx *next = fake_cx_create(&f->fake);
     fake_cx_destroy(f->own_cx);
-    f->own_cx = fake_cx_create(&f->fake);
-    f->cx = &f->own_cx->cx;
+    f->own_cx = next;
+    f->cx = &next->cx;
     f->cx->now_us = now;
     fixture_begin(f);
 }
