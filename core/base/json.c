@@ -180,7 +180,7 @@ static size_t plain_run(const unsigned char *p, size_t left)
 
 void fl_json_str(fl_json *w, flamenco_str text)
 {
-    const unsigned char *p = (const unsigned char *)text.ptr;
+    const unsigned char *p = (const unsigned char *)(text.ptr != NULL ? text.ptr : "");
     size_t left = (size_t)text.len;
     char *to = begin_value(w, left < SIZE_MAX / 8 ? left + 2 : left);
     if (to == NULL)

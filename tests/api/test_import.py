@@ -13,7 +13,9 @@ import pytest
 from harness.check import wait_until
 from harness.farm import Farm
 from harness.reference import NOW, ReferenceDb, blob
+from harness.store import sqlite_only
 
+pytestmark = sqlite_only # persist-postgres is filled by copy-data: tests/postgres/test_copy.py
 WHEN = "2026-03-27T14:05:09.12Z"
 
 

@@ -65,8 +65,11 @@ static int setup_disk(void **state)
 {
     disk *k = calloc(1, sizeof(*k));
     void *made = NULL;
-    if (k == NULL || setup(&made) != 0)
+    if (k == NULL || setup(&made) != 0) {
+        free(k);
         return -1;
+    }
+    *state = k;
     k->f = made;
     k->s = k->f->self;
     k->dir_fd = open(k->f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -78,7 +81,6 @@ static int setup_disk(void **state)
         k->content[i] = (char)(i * 31 + i / 509);
     trouble_now = NONE;
     n_direct = 0;
-    *state = k;
     return 0;
 }
 
