@@ -31,11 +31,9 @@ typedef struct fl_types {
 typedef struct fl_known fl_known;
 typedef struct fl_known_tasks fl_known_tasks; /* known_tasks.c */
 #define FL_KNOWN_WORKERS 0u
-#define FL_KNOWN_JOBS 1u /* what lasts of them */
-#define FL_KNOWN_JOB_STATES 2u /* what changes with their tasks, and whole rows */
-#define FL_KNOWN_RUNQ 3u /* what it has no row of */
-#define FL_KNOWN_TASKS 4u
-#define FL_KNOWN_KINDS 5u
+#define FL_KNOWN_JOBS 1u
+#define FL_KNOWN_TASKS 2u
+#define FL_KNOWN_KINDS 3u
 
 /* What the shared methods use of a session. Begins `struct flamenco_session`. */
 // clang-format off
