@@ -214,19 +214,6 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
-int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
-{
-    (void)self;
-    fl_call call;
-    int32_t rc = fl_enter_savepoint(&call, cx, 0, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    /* PostgreSQL hears of it with the first change (fl_enter): a third of the requests change nothing. */
-    call.s->in_savepoint = 1;
-    call.s->savepoint_set = 0;
-    return fl_leave(&call, FLAMENCO_OK);
-}
-
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;

@@ -35,10 +35,7 @@ struct fl_known {
 
 static uint32_t place_of(const flamenco_uuid *uuid)
 {
-    uint32_t a, b;
-    memcpy(&a, uuid->b + 4, sizeof(a));
-    memcpy(&b, uuid->b + 12, sizeof(b));
-    return (a ^ b) % WORKER_PLACES;
+    return fl_known_hash(uuid) % WORKER_PLACES;
 }
 
 static int is_true(const flamenco_session *s, uint32_t kind, uint64_t generation)

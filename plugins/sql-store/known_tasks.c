@@ -33,10 +33,7 @@ struct fl_known_tasks {
 
 static uint32_t place_of(const flamenco_uuid *uuid)
 {
-    uint32_t a, b;
-    memcpy(&a, uuid->b + 4, sizeof(a));
-    memcpy(&b, uuid->b + 12, sizeof(b));
-    return (a ^ b) % TASK_PLACES;
+    return fl_known_hash(uuid) % TASK_PLACES;
 }
 
 static known_task *find_key(flamenco_session *s, int64_t key)

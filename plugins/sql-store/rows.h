@@ -82,6 +82,15 @@ const flamenco_worker *fl_known_worker_key(const flamenco_session *s, int64_t ke
 void fl_known_worker_keep(flamenco_session *s, const flamenco_worker *row);
 /* Reads a job unless it is known. Returns 1, 0 when there is no such job or it is hidden, or a negative error. */
 int32_t fl_known_job_get(flamenco_session *s, int64_t key, fl_known_job *out);
+/* Spreads UUIDs over places: by bytes that differ in those of one moment, too. */
+static inline uint32_t fl_known_hash(const flamenco_uuid *uuid)
+{
+    uint32_t a, b;
+    memcpy(&a, uuid->b + 4, sizeof(a));
+    memcpy(&b, uuid->b + 12, sizeof(b));
+    return a ^ b;
+}
+
 /* Gives a task that is known, but for what its job and its worker have to say, and notes its state. Returns 1, 0: it has to be
  * read, or a negative error. Its texts are valid until something is changed. */
 int32_t fl_known_task_get(flamenco_session *s, const flamenco_uuid *uuid, flamenco_task *row);

@@ -13,7 +13,9 @@ sys.path[:0] = [str(HERE), str(FAULTS)]
 _spec = importlib.util.spec_from_file_location("flamenco_faults_conftest", FAULTS / "conftest.py")
 _faults = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_faults)
+pytest_configure = _faults.pytest_configure
 pytest_report_header = _faults.pytest_report_header
+pytest_runtest_logreport = _faults.pytest_runtest_logreport
 pytest_runtest_makereport = _faults.pytest_runtest_makereport
 pytest_sessionstart = _faults.pytest_sessionstart
 pytest_terminal_summary = _faults.pytest_terminal_summary

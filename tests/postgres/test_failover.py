@@ -7,15 +7,14 @@ import time
 
 import pytest
 from cluster import Cluster
-from faultlib.check import check
 from faultlib.load import Load
 from faultlib.manager import BUILD
 from faultlib.recount import recount_store
+from finish import QUEUED_AND_ACTIVE, finish
 from harness.manager import scale
 from harness.store import PostgresStore
 
 TIMES = 2
-QUEUED_AND_ACTIVE = (0, 1)
 
 
 class Pair(PostgresStore):
@@ -60,14 +59,6 @@ def pair():
     made = Pair()
     yield made
     made.close()
-
-
-def finish(load, pair, manager):
-    load.close_gate(90 * scale())
-    check(load, everything=True)
-    load.stop()
-    manager.stop()
-    assert recount_store(pair, QUEUED_AND_ACTIVE) == []
 
 
 @pytest.mark.parametrize("everything", [True, False], ids=["machine", "postmaster"])

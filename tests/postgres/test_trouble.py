@@ -8,19 +8,10 @@ import time
 import pytest
 from faultlib.check import check
 from faultlib.load import Load
-from faultlib.recount import recount_store
+from finish import finish
 from harness.manager import scale
 
 TIMES = int(os.environ.get("FLAMENCO_POSTGRES_TIMES", 3))
-QUEUED_AND_ACTIVE = (0, 1)
-
-
-def finish(load, store, manager):
-    load.close_gate(90 * scale())
-    check(load, everything=True)
-    load.stop()
-    manager.stop()
-    assert recount_store(store, QUEUED_AND_ACTIVE) == []
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
