@@ -70,12 +70,36 @@ trap 'exit 143' TERM HUP
 
 # ---- Counting ----
 
-passed=0 failed=0 summary=()
+passed=0 failed=0 summary=() failures="$scratch/failures"
 
 count()
 {
     passed=$((passed + $1))
     failed=$((failed + $2))
+}
+
+# has_failed NAME FILE: what the summary says of a failure: the end of what it printed.
+has_failed()
+{
+    {
+        say "FAILED $1"
+        tail -n 25 "$2" | sed 's/^/    /'
+    } >>"$failures"
+}
+
+# count_lines NAME WORD COMMAND...: shows what the command says, and counts its lines that begin with "ok", and with the word
+# for a failure.
+count_lines()
+{
+    local name=$1 word=$2 out="$scratch/lines.out" bad code
+    shift 2
+    "$@" >"$out" 2>&1
+    code=$?
+    cat "$out"
+    bad=$(grep -c "^$word " "$out")
+    count "$(grep -c '^ok ' "$out")" "$bad"
+    ((code == 0 && bad == 0)) || has_failed "$name" "$out"
+    return "$code"
 }
 
 # check NAME COMMAND...: one test; its output is shown when it fails.
@@ -90,6 +114,7 @@ check()
         say "FAILED $name"
         head -n 200 "$out"
         (($(wc -l <"$out") <= 200)) || say "… ($(wc -l <"$out") lines in all)"
+        has_failed "$name" "$out"
         count 0 1
     fi
 }
@@ -100,7 +125,7 @@ part()
     local name=$1 before_passed=$passed before_failed=$failed start=$SECONDS
     printf "\n==== %s\n" "$name"
     if ! "run_$name" && ((failed == before_failed)); then
-        say "FAILED $name"
+        say "FAILED $name" | tee -a "$failures"
         count 0 1
     fi
     summary+=("$(printf '%-10s %6d passed %4d failed %5d s' "$name" $((passed - before_passed)) \
@@ -115,7 +140,7 @@ meson_tests()
     shift
     rm -f "$folder/meson-logs/testlog.json"
     meson test -C "$folder" --no-rebuild --print-errorlogs --num-processes "$(nproc)" "$@"
-    counts=$(python3 tools/setup/count_results.py meson "$folder/meson-logs/testlog.json")
+    counts=$(python3 tools/setup/count_results.py meson "$folder/meson-logs/testlog.json" "$failures")
     # shellcheck disable=SC2086 # two numbers
     count $counts
 }
@@ -144,7 +169,7 @@ pytest_run()
     rm -f "$report"
     FLAMENCO_BUILD="$folder" python3 -B -m pytest -q -p no:cacheprovider --junitxml="$report" "$@"
     (($? <= 1)) || count 0 1
-    counts=$(python3 tools/setup/count_results.py junit "$report")
+    counts=$(python3 tools/setup/count_results.py junit "$report" "$failures")
     # shellcheck disable=SC2086 # two numbers
     count $counts
 }
@@ -361,11 +386,7 @@ run_clients()
 # The targets have a build of their own, with clang.
 run_fuzz()
 {
-    with_lock tests/fuzz/run 60 >"$scratch/fuzz.out" 2>&1
-    local code=$?
-    cat "$scratch/fuzz.out"
-    count "$(grep -c '^ok ' "$scratch/fuzz.out")" "$(grep -c '^FAILED ' "$scratch/fuzz.out")"
-    return "$code"
+    count_lines fuzz FAILED with_lock tests/fuzz/run 60
 }
 
 run_plugin()
@@ -373,20 +394,14 @@ run_plugin()
     build_test || return 1
     local example code=0
     for example in plugin shaman-flat log-archive; do
-        "examples/$example/test.sh" "$root/build-test" >"$scratch/plugin.out" 2>&1 || code=1
-        cat "$scratch/plugin.out"
-        count "$(grep -c '^ok ' "$scratch/plugin.out")" "$(grep -c '^not ok ' "$scratch/plugin.out")"
+        count_lines "$example" "not ok" "examples/$example/test.sh" "$root/build-test" || code=1
     done
     return "$code"
 }
 
 run_script()
 {
-    tests/setup/run >"$scratch/script.out" 2>&1
-    local code=$?
-    cat "$scratch/script.out"
-    count "$(grep -c '^ok ' "$scratch/script.out")" "$(grep -c '^not ok ' "$scratch/script.out")"
-    return "$code"
+    count_lines run.sh "not ok" tests/setup/run
 }
 
 # Time-outs are for the normal build; a sanitizer slows down by up to ten times.
@@ -444,5 +459,6 @@ for name in "${parts[@]}"; do
 done
 printf "\n==== summary\n"
 printf '%s\n' "${summary[@]}"
+[[ ! -s $failures ]] || cat "$failures"
 say "$passed passed, $failed failed"
 ((failed == 0))
