@@ -179,7 +179,7 @@ def test_stalled_upload_is_given_up(make_farm):
         raw.send(head(data)).send(data[:100000])
         assert raw.is_closed_by_peer()
     assert_no_uploads(shaman)
-    assert shaman.status(data) == "unknown"
+    wait_until(lambda: shaman.status(data) == "unknown", "the upload is forgotten")
 
 
 def test_second_upload_hears_of_the_first(shaman):

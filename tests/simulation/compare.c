@@ -417,8 +417,9 @@ static const char *look_at_times(times *t)
     flamenco_cx *cx = manager_look(&t->h->manager);
     flamenco_page page = { .struct_size = (uint32_t)sizeof(page), .updated_after_us = FLAMENCO_TIME_NONE };
     flamenco_persist_workers_list(&store, cx, &page, time_of_worker, t, NULL, &err);
-    /* Only active tasks time out, and what is touched is active, or was. */
-    page.status_mask = FLAMENCO_BIT(FLAMENCO_TASK_ACTIVE);
+    /* Only active tasks time out; but what a crash has left of any task's time counts once it is made active. */
+    if (!t->take_all)
+        page.status_mask = FLAMENCO_BIT(FLAMENCO_TASK_ACTIVE);
     for (uint32_t j = 0; j < t->m->n_jobs && t->wrong == NULL; ++j) {
         if (t->m->jobs[j].exists && !t->m->jobs[j].deleted)
             flamenco_persist_tasks_list(&store, cx, t->h->job_keys[j], &page, time_of_task, t, NULL, &err);
