@@ -5,6 +5,7 @@
 #include "core/api/convert.h"
 #include "core/api/handlers.h"
 #include "core/api/page.h"
+#include "core/api/worker_events.h"
 #include "core/base/str.h"
 #include "core/base/uuid.h"
 
@@ -230,14 +231,14 @@ static int32_t check_blocklist(fl_call *call, const api_job_blocklist_entry_arra
 /* The worker alone may run more than before, so nobody else's request is tried again. */
 static int32_t remove_entry(fl_call *call, int64_t job_key, const api_job_blocklist_entry *entry)
 {
-    flamenco_wake wake = { .struct_size = (uint32_t)sizeof(wake), .what = FLAMENCO_WAKE_WORKER };
+    flamenco_uuid worker;
     uint64_t made_runnable = 0;
-    int32_t rc = fl_uuid_parse(entry->worker_id, &wake.worker);
+    int32_t rc = fl_uuid_parse(entry->worker_id, &worker);
     if (rc == FLAMENCO_OK)
-        rc = flamenco_persist_blocklist_remove(&call->f->persist, &call->cx->pub, job_key, &wake.worker,
-                                               entry->task_type, &made_runnable, call->err);
+        rc = flamenco_persist_blocklist_remove(&call->f->persist, &call->cx->pub, job_key, &worker, entry->task_type,
+                                               &made_runnable, call->err);
     if (rc == FLAMENCO_OK && made_runnable > 0)
-        rc = call->cx->pub.host->wake(&call->cx->pub, &wake);
+        rc = fl_worker_wake(call->cx, &worker);
     return rc;
 }
 

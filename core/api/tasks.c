@@ -4,6 +4,7 @@
  */
 #include "core/api/convert.h"
 #include "core/api/handlers.h"
+#include "core/api/worker_events.h"
 #include "core/base/str.h"
 #include "core/base/uuid.h"
 
@@ -104,8 +105,11 @@ int32_t fl_set_task_status(fl_call *call, const api_set_task_status_in *in)
         rc = get_task(call, in->task_id, &uuid, &task);
     if (rc != FLAMENCO_OK)
         return rc;
+    uint32_t previous = task.status;
     flamenco_str reason = in->body.reason.ptr != NULL ? in->body.reason : FL_STR("");
     rc = flamenco_state_machine_task_set_status(&call->f->state_machine, &call->cx->pub, &task, to, reason, call->err);
+    if (rc == FLAMENCO_OK)
+        rc = fl_worker_wake_holder(call->cx, &task, previous);
     if (rc == FLAMENCO_OK && to == FLAMENCO_TASK_QUEUED)
         rc = forget_failures(call, &task);
     return rc == FLAMENCO_OK ? api_set_task_status_204(&call->reply) : rc;

@@ -160,7 +160,7 @@ int32_t fl_sign_off(fl_call *call, const api_sign_off_in *in)
     if (rc == FLAMENCO_OK)
         rc = fl_worker_emit(call->cx, row, previous);
     if (rc == FLAMENCO_OK)
-        rc = fl_worker_wake(call->cx, row);
+        rc = fl_worker_wake(call->cx, &row->uuid);
     return rc == FLAMENCO_OK ? api_sign_off_204(&call->reply) : rc;
 }
 
@@ -203,6 +203,6 @@ int32_t fl_worker_state_changed(fl_call *call, const api_worker_state_changed_in
     if (rc == FLAMENCO_OK)
         rc = fl_worker_emit(call->cx, row, previous);
     if (rc == FLAMENCO_OK)
-        rc = fl_worker_wake(call->cx, row);
+        rc = fl_worker_wake(call->cx, &row->uuid);
     return rc == FLAMENCO_OK ? api_worker_state_changed_204(&call->reply) : rc;
 }

@@ -156,7 +156,7 @@ int32_t fl_fetch_worker(fl_call *call, const api_fetch_worker_in *in)
 static int32_t tell(fl_call *call, flamenco_worker *row)
 {
     int32_t rc = fl_worker_emit(call->cx, row, FLAMENCO_PREVIOUS_NONE);
-    return rc == FLAMENCO_OK ? fl_worker_wake(call->cx, row) : rc;
+    return rc == FLAMENCO_OK ? fl_worker_wake(call->cx, &row->uuid) : rc;
 }
 
 int32_t fl_delete_worker(fl_call *call, const api_delete_worker_in *in)

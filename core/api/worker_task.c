@@ -198,8 +198,9 @@ int32_t fl_task_update(fl_call *call, const api_task_update_in *in)
     int32_t rc = check_update(call, in, &task);
     if (rc != FLAMENCO_OK)
         return rc;
+    uint32_t previous = task.status;
     int status_changes =
-        body->task_status != API_TASK_STATUS_NONE && fl_from_api_task_status(body->task_status) != task.status;
+        body->task_status != API_TASK_STATUS_NONE && fl_from_api_task_status(body->task_status) != previous;
     if (body->has_log)
         rc = host->task_log(&call->cx->pub, &task.job_uuid, &task.uuid, 0, body->log);
     if (rc == FLAMENCO_OK)
@@ -208,6 +209,8 @@ int32_t fl_task_update(fl_call *call, const api_task_update_in *in)
         rc = change_status(call, body, &task);
     else if (rc == FLAMENCO_OK && steps_changed)
         rc = emit_steps(call, &task);
+    if (rc == FLAMENCO_OK)
+        rc = fl_worker_wake_holder(call->cx, &task, previous);
     if (rc == FLAMENCO_OK)
         rc = host->touch(&call->cx->pub, FLAMENCO_TOUCH_TASK, task.key);
     if (rc == FLAMENCO_OK)

@@ -68,6 +68,22 @@ def test_task_that_a_worker_holds_ends_its_wait_when_the_job_goes_on(parked_farm
     parked_farm.put_away(job["id"])
 
 
+@pytest.mark.parametrize("by", ["hand", "its worker"])
+def test_task_that_is_made_active_ends_the_wait_of_who_has_it(parked_farm, lane, by):
+    farm = parked_farm
+    worker = farm.worker(types=[lane])
+    job = farm.submit([{"type": lane}, {"type": lane + "-other"}])
+    task = worker.get_task()
+    worker.complete(task["uuid"])
+    with Ask(worker) as ask:
+        if by == "hand":
+            farm.set_task_status(task["uuid"], "active")
+        else:
+            worker.update(task["uuid"], taskStatus="active")
+        assert ask.task()["uuid"] == task["uuid"]
+    farm.put_away(job["id"])
+
+
 def test_worker_that_failed_a_task_gets_it_when_it_is_requeued(parked_farm, lane):
     """Others could have it all the time; for this one the wait ends when its failure is forgotten."""
     farm = parked_farm

@@ -35,7 +35,7 @@ static int32_t request_status(fl_cx *cx, const own_op *o, flamenco_error *err)
     rc = flamenco_persist_worker_update(&cx->f->persist, &cx->pub, row.key, &update, err);
     if (rc == FLAMENCO_OK)
         rc = fl_worker_emit(cx, &row, FLAMENCO_PREVIOUS_NONE);
-    return rc == FLAMENCO_OK ? fl_worker_wake(cx, &row) : rc;
+    return rc == FLAMENCO_OK ? fl_worker_wake(cx, &row.uuid) : rc;
 }
 
 static int32_t delete_worker(fl_cx *cx, const own_op *o, flamenco_error *err)
@@ -50,7 +50,7 @@ static int32_t delete_worker(fl_cx *cx, const own_op *o, flamenco_error *err)
     row.deleted_us = cx->pub.now_us;
     if (rc == FLAMENCO_OK)
         rc = fl_worker_emit(cx, &row, FLAMENCO_PREVIOUS_NONE);
-    return rc == FLAMENCO_OK ? fl_worker_wake(cx, &row) : rc;
+    return rc == FLAMENCO_OK ? fl_worker_wake(cx, &row.uuid) : rc;
 }
 
 static int32_t set_tags(fl_cx *cx, const own_op *o, flamenco_error *err)
@@ -61,7 +61,7 @@ static int32_t set_tags(fl_cx *cx, const own_op *o, flamenco_error *err)
         rc = flamenco_persist_worker_set_tags(&cx->f->persist, &cx->pub, row.key, o->tag_keys, o->n_tag_keys, err);
     if (rc == FLAMENCO_OK)
         rc = fl_worker_emit(cx, &row, FLAMENCO_PREVIOUS_NONE);
-    return rc == FLAMENCO_OK ? fl_worker_wake(cx, &row) : rc;
+    return rc == FLAMENCO_OK ? fl_worker_wake(cx, &row.uuid) : rc;
 }
 
 static int32_t create_tag(fl_cx *cx, const own_op *o, flamenco_error *err)
