@@ -273,6 +273,29 @@ static void draw_cut(history *h)
     h->counts.power_losses += power ? 1 : 0;
 }
 
+static int32_t purge_deleted(void *ctx, const flamenco_job *row)
+{
+    history *h = ctx;
+    if (row->delete_requested_us != FLAMENCO_TIME_NONE)
+        fl_purge_submit(&h->manager.f, row->key);
+    return 0;
+}
+
+/* What the job deleter does at its start, which has no part in this: it goes on with the deletions that a crash broke off. */
+static int finish_deletions(history *h)
+{
+    flamenco_error err = FLAMENCO_ERROR_INIT;
+    flamenco_persistence_ref store = manager_store(&h->manager);
+    flamenco_page page = { .struct_size = (uint32_t)sizeof(page),
+                           .updated_after_us = FLAMENCO_TIME_NONE,
+                           .flags = FLAMENCO_PAGE_HIDDEN };
+    int32_t rc = flamenco_persist_jobs_list(&store, manager_look(&h->manager), &page, purge_deleted, h, NULL, &err);
+    manager_look_end(&h->manager);
+    if (rc != FLAMENCO_OK)
+        return wrong(h, "the hidden jobs cannot be listed: %s", err.text);
+    return manager_settle(&h->manager) == 0 ? 0 : wrong(h, "%s", h->manager.failure);
+}
+
 /* Starts, crashing now and then on the way. */
 static int start(history *h)
 {
@@ -295,7 +318,7 @@ static int start(history *h)
     h->known = 0;
     manager_forget_events(&h->manager);
     h->now.next_timeouts_us = h->manager.now_us + 300 * SECOND_US;
-    return 0;
+    return finish_deletions(h);
 }
 
 static int check_store(history *h)
