@@ -313,7 +313,7 @@ static const char *look_at_lists(looking *l)
     flamenco_persist_jobs_list(&l->store, l->cx, &page, count_job, &hidden, NULL, &err);
     if (jobs != expected)
         return differs("there are %" PRIu64 " jobs, not %" PRIu64, jobs, expected);
-    if (hidden != 0)
+    if (hidden != 0 && !l->h->remains)
         return differs("there are %" PRIu64 " hidden jobs left", hidden);
     for (uint32_t i = 1; i < M_TAGS; ++i)
         tags |= l->h->tag_keys[i] != 0 ? 1u << i : 0;
