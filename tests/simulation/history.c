@@ -425,7 +425,9 @@ static int check_all(history *h, const op *ops, uint32_t n, m_outcome *out, int 
         manager_forget_events(&h->manager);
         return difference != NULL ? wrong(h, "%s", difference) : sweep_clients(h);
     }
+    h->remains = 1;
     int64_t state = find_state(h, out, (uint32_t)least, 0);
+    h->remains = 0;
     if (state < 0)
         return -1;
     difference = compare_events(h, out, 0, out->n_events);

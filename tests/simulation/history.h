@@ -48,6 +48,7 @@ typedef struct history {
     uint32_t next_log;
     int runs; /* the manager */
     int outages; /* the store may be away for longer than a request waits */
+    int remains; /* rows of a job that is gone may be left: its purge may have found the store away */
     uint32_t
         vague; /* bits of workers that were seen later than the model knows, since a parked request was tried again */
     uint32_t known; /* bits of workers whose secret the manager has checked since it started */
