@@ -127,6 +127,7 @@ int32_t fl_executor_start(struct flamenco *f, const fl_executor_config *config, 
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "no memory for the executor");
     ex->f = f;
     ex->config = *config;
+    ex->takes_reads = 1;
     fl_queue_init(&ex->writes);
     fl_queue_init(&ex->reads);
     pthread_condattr_t attr;

@@ -44,7 +44,7 @@ struct fl_executor {
     int64_t stop_by_us; /* when it stops: what has not begun by then is cancelled */
     uint32_t quiet_wanted; /* the gate is shut: no new snapshots */
     uint32_t readers_in_txn;
-    uint32_t takes_reads; /* the writer has just committed and goes on: reads may ride with it */
+    uint32_t takes_reads; /* the store can be written, as far as the writer knows: reads may ride with it */
     fl_executor_stats stats;
 
     pthread_t writer_thread;

@@ -19,8 +19,9 @@ typedef struct fl_step_ops {
     const char *name;
     uint32_t kind; /* FLAMENCO_STEP_* */
     uint32_t worker_operation; /* 1: of a Worker, whose trouble closes the connection instead of 5xx */
+    uint32_t rides; /* READ. 1: it may run on the writer, too: what it finds is newer, its cost a tenth */
     uint32_t
-        rides; /* READ. 1: while the writer is at work, it may run there: what it finds is newer, its cost a tenth */
+        seldom_undone; /* WRITE. 1: it rarely refuses after it has changed something; that then costs its batch more */
     /* Does the work. A WRITE step may run again after a failed commit: it changes nothing but the database, its effects
      * and step->cursor. */
     int32_t (*run)(fl_cx *cx, struct fl_step *step, flamenco_error *err);

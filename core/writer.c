@@ -54,18 +54,33 @@ static int32_t begin_batch(writer *w, flamenco_error *err)
     return flamenco_persist_begin(w->persist, w->ex->writer_session, &w->txn.pub, err);
 }
 
-/* Runs one step in a savepoint. Returns what the step returned, or a passing error or CORRUPT that spoils the batch. */
+/* Begins a step's savepoint. *unlikely: one that the store need not be able to undo. */
+static int32_t begin_savepoint(writer *w, fl_step *step, flamenco_cx *cx, int *unlikely)
+{
+    int32_t rc = FLAMENCO_E_UNSUPPORTED;
+    if (step->ops->seldom_undone && !step->alone)
+        rc = flamenco_persist_savepoint_unlikely(w->persist, cx, &step->error);
+    *unlikely = rc != FLAMENCO_E_UNSUPPORTED;
+    return *unlikely ? rc : flamenco_persist_savepoint(w->persist, cx, &step->error);
+}
+
+/* How a step leaves its batch. */
+enum { WHOLE, SPOILED, NOT_UNDONE };
+
+/* Runs one step in a savepoint. Returns what the step returned, or what spoils the batch: a passing error, CORRUPT, or that
+ * its changes cannot be undone without those of the others. */
 static int32_t run_step(writer *w, fl_step *step, int *spoiled)
 {
+    int unlikely;
     fl_cx cx;
     fl_effect **mark = fl_batch_mark(w->batch);
-    *spoiled = 1;
+    *spoiled = SPOILED;
     memcpy(step->cursor_before, step->cursor, sizeof(step->cursor));
     step->wakes_seen = fl_parked_wakes(w->f->parked);
     step->error.struct_size = (uint32_t)sizeof(step->error);
     fl_executor_cx(w->ex, step, step->arena != NULL ? step->arena : w->arena, w->batch, 0, &cx);
     cx.pub.txn = w->txn.pub.txn;
-    int32_t rc = flamenco_persist_savepoint(w->persist, &cx.pub, &step->error);
+    int32_t rc = begin_savepoint(w, step, &cx.pub, &unlikely);
     if (rc != FLAMENCO_OK)
         return rc;
     note_running(w, step->ops->name, step->deadline_us);
@@ -83,10 +98,11 @@ static int32_t run_step(writer *w, fl_step *step, int *spoiled)
         fl_batch_cut(w->batch, mark);
     }
     if (rc != FLAMENCO_OK) {
+        *spoiled = unlikely && !keep && rc == FLAMENCO_E_UNAVAILABLE ? NOT_UNDONE : SPOILED;
         step->error = end;
         return fl_error_is_passing(rc) ? rc : FLAMENCO_E_IO;
     }
-    *spoiled = 0;
+    *spoiled = WHOLE;
     return result;
 }
 
@@ -170,25 +186,33 @@ static void renew_session(writer *w, int32_t code)
     w->ex->writer_session = NULL;
 }
 
-/* Undoes the batch; its steps will run again alone, or fail when their time is over. */
-static void fail_batch(writer *w, int32_t code, const char *text)
+/* Undoes the batch; its steps will run again alone. */
+static void undo_batch(writer *w)
 {
     fl_executor *ex = w->ex;
     flamenco_persist_rollback(w->persist, &w->txn.pub);
     fl_batch_cut(w->batch, &w->batch->first);
     give_touches_back(w);
     give_back(w);
-    renew_session(w, code);
     pthread_mutex_lock(&ex->lock);
     ++ex->stats.failed_batches;
     pthread_mutex_unlock(&ex->lock);
+}
+
+/* The same for trouble of the store: the steps fail when their time is over. */
+static void fail_batch(writer *w, int32_t code, const char *text)
+{
+    undo_batch(w);
+    renew_session(w, code);
     note_trouble(w, code, text);
 }
 
-/* Hands the committed batch to the publisher, and chains back to the queue. */
+/* Hands the committed batch to the publisher, and chains back to the queue. number: the last one's when there was nothing to
+ * commit. */
 static void hand_on(writer *w, uint64_t number)
 {
     fl_executor *ex = w->ex;
+    int is_commit = number != ex->batch_number;
     fl_step_queue ended, again;
     fl_queue_init(&ended);
     fl_queue_init(&again);
@@ -202,7 +226,7 @@ static void hand_on(writer *w, uint64_t number)
     ex->batch_number = number;
     pthread_mutex_lock(&ex->lock);
     ex->takes_reads = 1;
-    ++ex->stats.batches;
+    ex->stats.batches += is_commit ? 1 : 0;
     ex->stats.write_steps += ended.length + again.length;
     for (fl_step *step; (step = fl_queue_pop(&again)) != NULL;) {
         step->deadline_us = fl_monotonic_us() + ex->config.step_deadline_us;
@@ -271,6 +295,13 @@ static void commit_batch(writer *w)
     }
 }
 
+/* Ends a batch of nothing but reads: there is nothing to make durable. */
+static void end_unchanged(writer *w)
+{
+    flamenco_persist_rollback(w->persist, &w->txn.pub);
+    hand_on(w, w->ex->batch_number);
+}
+
 /* Ends a step that failed for good, without a transaction. */
 static void end_step(writer *w, fl_step *step, int32_t result)
 {
@@ -333,7 +364,7 @@ static void run_batch(writer *w)
 {
     flamenco_error err = FLAMENCO_ERROR_INIT;
     int64_t begun_us = fl_monotonic_us();
-    uint64_t in_batch = 0;
+    uint64_t in_batch = 0, writes = 0;
     int32_t rc = begin_batch(w, &err);
     if (rc != FLAMENCO_OK) {
         /* Nothing ran yet: who waits keeps his place, until his time is over (expire_waiting). */
@@ -343,10 +374,16 @@ static void run_batch(writer *w)
     }
     for (fl_step *step; (step = next_step_yielding(w, in_batch, begun_us)) != NULL; ++in_batch) {
         int alone = step->alone != 0;
-        int spoiled = 0;
+        writes += step->ops->kind == FLAMENCO_STEP_WRITE;
+        int spoiled = WHOLE;
         int32_t result = run_step(w, step, &spoiled);
-        if (spoiled) {
+        if (spoiled == SPOILED) {
             spoil(w, step, result);
+            return;
+        }
+        if (spoiled == NOT_UNDONE) {
+            fl_queue_push(&w->steps, step);
+            undo_batch(w);
             return;
         }
         step->result = result;
@@ -356,7 +393,10 @@ static void run_batch(writer *w)
             break;
     }
     store_touches(w, fl_monotonic_us());
-    commit_batch(w);
+    if (in_batch > 0 && writes == 0 && w->n_touches == 0 && w->ex->trouble_wait_us == 0)
+        end_unchanged(w);
+    else
+        commit_batch(w);
 }
 
 /* Moves the steps whose deadline has passed from one queue to the other. */
@@ -389,14 +429,6 @@ static void expire_waiting(writer *w)
     }
 }
 
-static int has_write(const fl_step_queue *queue)
-{
-    const fl_step *step = queue->first;
-    while (step != NULL && step->ops->kind != FLAMENCO_STEP_WRITE)
-        step = step->next;
-    return step != NULL;
-}
-
 /* What cannot be written can still be read: the steps that only rode along go to the readers. The lock is held. */
 static void send_readers_back(fl_executor *ex)
 {
@@ -423,13 +455,12 @@ static int wait_for_work(writer *w, int *quiet_now)
     if (ex->trouble_wait_us > 0)
         expire_waiting(w);
     pthread_mutex_lock(&ex->lock);
-    if (ex->trouble_wait_us > 0 || !has_write(&ex->writes)) /* a commit for riders alone would be dear */
+    if (ex->trouble_wait_us > 0)
         send_readers_back(ex);
     if (ex->trouble_wait_us > 0 && !fl_executor_is_over(ex))
         fl_monotonic_pause(&ex->writer_wake, &ex->lock, ex->trouble_wait_us);
     while (ex->writes.first == NULL && w->in_doubt == 0 && !ex->stopping &&
            !(ex->quiet_wanted && ex->readers_in_txn == 0)) {
-        ex->takes_reads = 0;
         fl_monotonic_wait(&ex->writer_wake, &ex->lock, TOUCH_EVERY_US);
         if (fl_touches_pending(w->f->touches))
             break;

@@ -378,6 +378,15 @@ static const fl_step_ops write_ops = { .name = "write",
                                        .hold = hold_call,
                                        .check = check_call,
                                        .expired = expire_call };
+/* They look before they change anything, and there are many of them. */
+static const fl_step_ops worker_write_ops = { .name = "write",
+                                              .kind = FLAMENCO_STEP_WRITE,
+                                              .seldom_undone = 1,
+                                              .run = run_handler,
+                                              .done = handler_done,
+                                              .hold = hold_call,
+                                              .check = check_call,
+                                              .expired = expire_call };
 static const fl_step_ops work_ops = {
     .name = "work", .kind = FLAMENCO_STEP_WORK, .run = run_handler, .done = handler_done
 };
@@ -389,7 +398,7 @@ static const fl_step_ops *handler_ops(const fl_call *call)
         return call->op->worker ? &worker_read_ops : &read_ops;
     case API_CLASS_WRITE:
     case API_CLASS_STEPS:
-        return &write_ops;
+        return call->op->worker ? &worker_write_ops : &write_ops;
     default:
         return &work_ops;
     }

@@ -517,6 +517,13 @@ typedef struct flamenco_persistence {
     /* As runnable_groups, those of one share. [reader] [writer] */
     int32_t (*runnable_groups_of_share)(void *self, flamenco_cx *cx, int64_t worker_key, int64_t share,
                                         flamenco_visit_group visit, void *ctx, flamenco_error *err);
+
+    /* -- optional -- */
+
+    /* As savepoint(), for a step that will hardly have to be undone: the store need not prepare for it. When it has not,
+     * rollback_to() gives UNAVAILABLE if anything was changed since, and only rollback() is allowed; the executor then runs
+     * the steps of the batch again, each alone and in a savepoint. [writer] */
+    int32_t (*savepoint_unlikely)(void *self, flamenco_cx *cx, flamenco_error *err);
 } flamenco_persistence;
 
 #ifdef __cplusplus

@@ -62,7 +62,7 @@ static int32_t send_all(flamenco_session *s, const fl_task_state *was, const fl_
     if (rc == FLAMENCO_OK && moves != 0)
         rc = send_move(moved, now->job, now->key, moves);
     /* Who hands a task out tells of its job. */
-    if (rc == FLAMENCO_OK && now->status == FLAMENCO_TASK_ACTIVE) {
+    if (rc == FLAMENCO_OK && now->status == FLAMENCO_TASK_ACTIVE && !fl_known_has_job_row(s, now->job)) {
         fl_query row = fl_query_begin(s, FL_SQL_JOB_GET_KEY);
         fl_bind_int(&row, 1, now->job);
         fl_query_foresee(&row);
@@ -74,7 +74,7 @@ int32_t fl_ripple(flamenco_session *s, const fl_task_state *was, const fl_task_s
                   fl_job_state *job, fl_made *made)
 {
     int64_t moves = now->status == FLAMENCO_TASK_COMPLETED ? -1 : was->status == FLAMENCO_TASK_COMPLETED ? 1 : 0;
-    fl_query state = fl_query_begin(s, FL_SQL_JOB_STATE_ADD), moved = fl_query_begin(s, FL_SQL_DEPS_MOVE);
+    fl_query state = fl_query_begin(s, fl_job_delta_statement(delta)), moved = fl_query_begin(s, FL_SQL_DEPS_MOVE);
     fl_job_delta_bind(&state, now->job, delta);
     int32_t rc = send_all(s, was, now, moves, &state, &moved);
     if (rc == FLAMENCO_OK)
@@ -84,6 +84,10 @@ int32_t fl_ripple(flamenco_session *s, const fl_task_state *was, const fl_task_s
     else if (rc == 0)
         rc = fl_fail(s, FLAMENCO_E_CORRUPT, "a task's job %lld does not exist", (long long)now->job);
     rc = fl_query_end(&state, rc);
+    if (rc == FLAMENCO_OK) {
+        fl_known_state_add(s, now->job, delta);
+        fl_known_state_keep(s, job);
+    }
     if (rc == FLAMENCO_OK && fl_job_schedulable(job) && fl_task_is_open(now->status, now->open_deps) &&
         !fl_task_is_open(was->status, was->open_deps))
         fl_made_add(made, 1, now->type);

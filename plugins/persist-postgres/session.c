@@ -224,14 +224,14 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
     flamenco_session *s = call.s;
     fl_foreseen_forget(s);
     /* An error on the way would skip what comes behind it. */
-    if (s->savepoint_set && s->n_sent > 0)
+    if (s->savepoint == FL_SAVEPOINT_SET && s->n_sent > 0)
         rc = fl_wire_settle(s);
-    if (rc == FLAMENCO_OK && s->savepoint_set)
+    if (rc == FLAMENCO_OK && s->savepoint == FL_SAVEPOINT_SET)
         rc = fl_run_statement(s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
         fl_rows_rollback(s);
     /* ROLLBACK TO leaves the savepoint open. */
-    if (rc == FLAMENCO_OK && s->savepoint_set)
+    if (rc == FLAMENCO_OK && s->savepoint == FL_SAVEPOINT_SET)
         rc = fl_run_statement(s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
         s->in_savepoint = 0;
@@ -321,9 +321,9 @@ int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *e
         s->stopped = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
     }
-    if (how != FL_READ && s->in_savepoint && !s->savepoint_set) {
+    if (how != FL_READ && s->in_savepoint && s->savepoint == FL_SAVEPOINT_PROMISED) {
         rc = fl_run_statement(s, FL_SQL_SAVEPOINT);
-        s->savepoint_set = rc == FLAMENCO_OK;
+        s->savepoint = rc == FLAMENCO_OK ? FL_SAVEPOINT_SET : FL_SAVEPOINT_PROMISED;
     }
     if (rc == FLAMENCO_OK && is_guarded(how)) {
         rc = fl_run_statement(s, FL_SQL_METHOD_BEGIN);

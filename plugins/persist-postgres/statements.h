@@ -36,6 +36,10 @@
 #define FL_JOB_STATE_COLUMNS \
     "id,status,prio,tag,hidden,delete_requested IS NOT NULL,steps_total,steps_done,n0,n1,n2,n3,n4,n5,n6"
 
+#define FL_JOB_STATE_ADDED \
+    "n0=n0+?2,n1=n1+?3,n2=n2+?4,n3=n3+?5,n4=n4+?6,n5=n5+?7,n6=n6+?8,steps_total=steps_total+?9," \
+    "steps_done=steps_done+?10"
+
 #define FL_OPEN_TASK "status<2 AND open_deps=0"
 #define FL_SCHEDULABLE "h.status<2 AND h.hidden=0 AND h.delete_requested IS NULL" /* fl_job_schedulable() */
 
@@ -103,9 +107,9 @@
                          " AND ((?1>>status::int)&1)=1 AND (?2 IS NULL OR updated>?2)")                                \
     X(JOB_COUNT_ADD, "UPDATE job_count SET n=n+?2 WHERE status=?1")                                                    \
     X(JOB_STATE, "SELECT " FL_JOB_STATE_COLUMNS " FROM job_hot WHERE id=?1")                                           \
-    X(JOB_STATE_ADD, "UPDATE job_hot SET n0=n0+?2,n1=n1+?3,n2=n2+?4,n3=n3+?5,n4=n4+?6,n5=n5+?7,n6=n6+?8,"              \
-                     "steps_total=steps_total+?9,steps_done=steps_done+?10,updated=coalesce(?11,updated) WHERE id=?1"  \
-                     " RETURNING " FL_JOB_STATE_COLUMNS)                                                               \
+    X(JOB_STATE_ADD, "UPDATE job_hot SET " FL_JOB_STATE_ADDED " WHERE id=?1 RETURNING " FL_JOB_STATE_COLUMNS)          \
+    X(JOB_STATE_ADD_NEWS, "UPDATE job_hot SET " FL_JOB_STATE_ADDED ",updated=?11 WHERE id=?1"                          \
+                          " RETURNING " FL_JOB_STATE_COLUMNS)                                                          \
     X(JOB_SET_STATUS, "UPDATE job_hot SET status=?2,activity=?3,updated=?4 WHERE id=?1")                               \
     X(JOB_SET_PRIORITY, "UPDATE job_hot SET prio=?2,updated=?3 WHERE id=?1")                                           \
     X(JOB_SET_TAG, "UPDATE job_hot SET tag=?2,updated=?3 WHERE id=?1")                                                 \

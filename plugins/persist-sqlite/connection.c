@@ -134,14 +134,16 @@ static int32_t set_up(fl_store *store, uint32_t kind, sqlite3 *db, flamenco_erro
 
 int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamenco_error *err)
 {
-    int flags = kind == FLAMENCO_SESSION_WRITER ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    uint32_t writer = kind == FLAMENCO_SESSION_WRITER;
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(store->path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+    int rc = writer ? fl_gather_open(store, flags | SQLITE_OPEN_READWRITE, &db)
+                    : sqlite3_open_v2(store->path, &db, flags | SQLITE_OPEN_READONLY, NULL);
     int32_t result;
     if (rc != SQLITE_OK)
         result = flamenco_fail(err, rc == SQLITE_NOMEM ? FLAMENCO_E_NOMEM : FLAMENCO_E_UNAVAILABLE,
                                "cannot open %s: %s", store->path, db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
-    else if (kind == FLAMENCO_SESSION_WRITER && sqlite3_db_readonly(db, "main") != 0)
+    else if (writer && sqlite3_db_readonly(db, "main") != 0)
         result = flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "%s cannot be written", store->path);
     else
         result = set_up(store, kind, db, err);

@@ -4,6 +4,7 @@
  * method table; fl_enter() and fl_leave() by all methods.
  */
 #include "rows.h"
+#include "table.h"
 
 /* SQLite asks every so many steps of its machine: some 20 µs. */
 #define STEPS_BETWEEN_LOOKS 1000
@@ -176,6 +177,20 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
     return FLAMENCO_OK;
 }
 
+/* SQLite, which would copy every page that is changed, does not hear of it; what is changed is counted instead. */
+int32_t fl_savepoint_unlikely(void *self, flamenco_cx *cx, flamenco_error *err)
+{
+    (void)self;
+    fl_call call;
+    int32_t rc = fl_enter_savepoint(&call, cx, 0, err);
+    if (rc != FLAMENCO_OK)
+        return rc;
+    call.s->in_savepoint = 1;
+    call.s->savepoint = FL_SAVEPOINT_LEFT_OUT;
+    call.s->savepoint_changes = fl_changes(call.s);
+    return fl_leave(&call, FLAMENCO_OK);
+}
+
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
@@ -183,26 +198,36 @@ int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
     int32_t rc = fl_enter_savepoint(&call, cx, 1, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    if (call.s->savepoint_set)
+    if (call.s->savepoint == FL_SAVEPOINT_LEFT_OUT && fl_changes(call.s) != call.s->savepoint_changes)
+        rc = fl_fail(call.s, FLAMENCO_E_UNAVAILABLE, "the savepoint cannot be undone alone");
+    else if (call.s->savepoint == FL_SAVEPOINT_SET)
         rc = fl_run_statement(call.s, FL_SQL_ROLLBACK_TO);
     if (rc == FLAMENCO_OK)
         fl_rows_rollback(call.s);
     /* ROLLBACK TO leaves the savepoint open. */
-    if (rc == FLAMENCO_OK && call.s->savepoint_set)
+    if (rc == FLAMENCO_OK && call.s->savepoint == FL_SAVEPOINT_SET)
         rc = fl_run_statement(call.s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
         call.s->in_savepoint = 0;
     return fl_leave(&call, rc);
 }
 
+/* As close_transaction, by the statement that every reader needs after each request. */
+static void undo_transaction(flamenco_session *s)
+{
+    flamenco_error *err = s->err;
+    if (sqlite3_get_autocommit(s->db))
+        return;
+    s->err = NULL; /* what went wrong before is what people want to know; a failure here shows in what comes next */
+    __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
+    (void)fl_run_statement(s, FL_SQL_ROLLBACK);
+    s->err = err;
+}
+
 void fl_end_transaction(flamenco_session *s, flamenco_cx *cx)
 {
     flamenco_error why = FLAMENCO_ERROR_INIT;
-    if (s->kind == FLAMENCO_SESSION_READER) {
-        /* Once for each request that reads, so by a kept statement. What hinders that does not hinder what follows. */
-        fl_query q = fl_query_begin(s, FL_SQL_END_READ);
-        (void)fl_query_run(&q);
-    }
+    undo_transaction(s);
     if (close_transaction(s, &why) != FLAMENCO_OK)
         s->store->host->log(s->store->host->h, FLAMENCO_LOG_ERROR, "a rollback failed: %s", why.text);
     fl_rows_rollback(s);
@@ -258,9 +283,9 @@ int32_t fl_enter(fl_call *call, flamenco_cx *cx, uint32_t how, flamenco_error *e
         s->stopped = 0;
         __atomic_store_n(&s->interrupted, 0, __ATOMIC_RELEASE);
     }
-    if (how != FL_READ && s->in_savepoint && !s->savepoint_set) {
+    if (how != FL_READ && s->in_savepoint && s->savepoint == FL_SAVEPOINT_PROMISED) {
         rc = fl_run_statement(s, FL_SQL_SAVEPOINT);
-        s->savepoint_set = rc == FLAMENCO_OK;
+        s->savepoint = rc == FLAMENCO_OK ? FL_SAVEPOINT_SET : FL_SAVEPOINT_PROMISED;
     }
     if (rc == FLAMENCO_OK && how == FL_ATOMIC)
         rc = fl_run_statement(s, FL_SQL_METHOD_BEGIN);

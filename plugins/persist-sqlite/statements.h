@@ -35,6 +35,10 @@
 #define FL_JOB_STATE_COLUMNS \
     "id,status,prio,tag,hidden,delete_requested IS NOT NULL,steps_total,steps_done,n0,n1,n2,n3,n4,n5,n6"
 
+#define FL_JOB_STATE_ADDED \
+    "n0=n0+?2,n1=n1+?3,n2=n2+?4,n3=n3+?5,n4=n4+?6,n5=n5+?7,n6=n6+?8,steps_total=steps_total+?9," \
+    "steps_done=steps_done+?10"
+
 #define FL_OPEN_TASK "status<2 AND open_deps=0"
 
 /* The same words for the statements that are put together from pieces (lists.c, tasks.c, workers.c). */
@@ -56,8 +60,8 @@
     X(BEGIN_READ, "BEGIN")                                                                                             \
     /* Gives nothing, and yet takes the snapshot. */                                                                   \
     X(SNAPSHOT, "SELECT 1 FROM state WHERE name='batch' LIMIT 0")                                                      \
-    X(END_READ, "ROLLBACK")                                                                                            \
     X(COMMIT, "COMMIT")                                                                                                \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
     X(SAVEPOINT, "SAVEPOINT request")                                                                                  \
     X(RELEASE, "RELEASE request")                                                                                      \
     X(ROLLBACK_TO, "ROLLBACK TO request")                                                                              \
@@ -85,8 +89,8 @@
     X(JOB_COUNT_ADD, "UPDATE job_count SET n=n+?2 WHERE status=?1")                                                    \
     X(JOB_STATE, "SELECT " FL_JOB_STATE_COLUMNS " FROM job_hot WHERE id=?1")                                           \
     /* No RETURNING here and in OPEN_DEPS_ADD: the table in between that it needs costs more than reading the row again. */ \
-    X(JOB_STATE_ADD, "UPDATE job_hot SET n0=n0+?2,n1=n1+?3,n2=n2+?4,n3=n3+?5,n4=n4+?6,n5=n5+?7,n6=n6+?8,"              \
-                     "steps_total=steps_total+?9,steps_done=steps_done+?10,updated=coalesce(?11,updated) WHERE id=?1") \
+    X(JOB_STATE_ADD, "UPDATE job_hot SET " FL_JOB_STATE_ADDED " WHERE id=?1")                                          \
+    X(JOB_STATE_ADD_NEWS, "UPDATE job_hot SET " FL_JOB_STATE_ADDED ",updated=?11 WHERE id=?1")                         \
     X(JOB_SET_STATUS, "UPDATE job_hot SET status=?2,activity=?3,updated=?4 WHERE id=?1")                               \
     X(JOB_SET_PRIORITY, "UPDATE job_hot SET prio=?2,updated=?3 WHERE id=?1")                                           \
     X(JOB_SET_TAG, "UPDATE job_hot SET tag=?2,updated=?3 WHERE id=?1")                                                 \
@@ -181,6 +185,7 @@
                      " AND t.status<2 AND t.open_deps=0 AND NOT EXISTS(SELECT 1 FROM failure f WHERE f.task=t.id"      \
                      " AND f.worker=?4) LIMIT ?3)")                                                                    \
     X(RUNQ_GET, "SELECT ntp FROM runq INDEXED BY runq_job WHERE job=?1 AND type=?2")                                   \
+    X(RUNQ_ANY, "SELECT 1 FROM runq WHERE tag=?1 AND type=?2 LIMIT 1")                                                 \
     X(RUNQ_TYPES, "SELECT type FROM runq INDEXED BY runq_job WHERE job=?1 ORDER BY type")                              \
     X(RUNQ_PUT, "INSERT OR REPLACE INTO runq(tag,type,njp,ntp,job,share)"                                              \
                 " VALUES(?1,?2,?3,?4,?5,(SELECT share FROM job_hot WHERE id=?5))")                                     \

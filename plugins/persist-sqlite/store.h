@@ -27,10 +27,14 @@ struct fl_store {
     flamenco_session *writer;
     int32_t last_error; /* of the last begin or commit of the writer; 0 = it worked */
     char last_text[200];
+    sqlite3_vfs gather; /* gather.c's: the file system of the writing connection */
     uint64_t wal_pages; /* [writer] in the log after the last commit */
     uint64_t copied_at; /* [writer] wal_pages at the last checkpoint */
     uint64_t quiet_after; /* [writer] wal_pages from which a quiet moment is wanted */
 };
+
+/* A savepoint copies every page that is changed in it. */
+#define FL_HAS_SAVEPOINT_UNLIKELY 1
 
 /* A statement that a session keeps; NULL = not prepared yet. */
 typedef sqlite3_stmt *fl_kept;
@@ -47,6 +51,7 @@ struct flamenco_session {
     FL_SESSION_MEMBERS
     sqlite3 *db;
     int32_t stopped; /* why the progress handler stopped a statement */
+    int64_t savepoint_changes; /* fl_changes() when a savepoint that is left out began */
 };
 
 /* Grows with every row that the session changes. */
@@ -59,6 +64,10 @@ static inline int64_t fl_changes(const flamenco_session *s)
 int32_t fl_fail_sqlite(flamenco_session *s, int sqlite_rc);
 /* The FLAMENCO_E_* of an (extended) result code of SQLite. */
 int32_t fl_error_of(int sqlite_rc);
+
+/* gather.c: as sqlite3_open_v2(), for the one writing connection, whose log is written in one piece per commit. The store
+ * outlives it. */
+int fl_gather_open(fl_store *store, int flags, sqlite3 **out);
 
 /* Opens a connection with all settings. kind: FLAMENCO_SESSION_*. */
 int32_t fl_connection_open(fl_store *store, uint32_t kind, sqlite3 **out, flamenco_error *err);

@@ -31,9 +31,16 @@ typedef struct fl_types {
 typedef struct fl_known fl_known;
 typedef struct fl_known_tasks fl_known_tasks; /* known_tasks.c */
 #define FL_KNOWN_WORKERS 0u
-#define FL_KNOWN_JOBS 1u
-#define FL_KNOWN_TASKS 2u
-#define FL_KNOWN_KINDS 3u
+#define FL_KNOWN_JOBS 1u /* what lasts of them */
+#define FL_KNOWN_JOB_STATES 2u /* what changes with their tasks, and whole rows */
+#define FL_KNOWN_RUNQ 3u /* what it has no row of */
+#define FL_KNOWN_TASKS 4u
+#define FL_KNOWN_KINDS 5u
+
+/* The executor's savepoint. */
+#define FL_SAVEPOINT_PROMISED 0u /* the database hears of it with the first change in it */
+#define FL_SAVEPOINT_SET 1u
+#define FL_SAVEPOINT_LEFT_OUT 2u /* it will not hear of it: persist-sqlite's savepoint_unlikely() */
 
 /* What the shared methods use of a session. Begins `struct flamenco_session`. */
 // clang-format off
@@ -43,7 +50,7 @@ typedef struct fl_known_tasks fl_known_tasks; /* known_tasks.c */
     uint32_t open; /* a transaction runs */                                                                            \
     struct flamenco_txn txn;                                                                                           \
     uint32_t in_savepoint; /* the executor's */                                                                        \
-    uint32_t savepoint_set; /* the store knows of it: something was changed in it */                                   \
+    uint32_t savepoint; /* FL_SAVEPOINT_*, of the open one */                                                          \
     int32_t failed; /* why only rollback is allowed; 0 = nothing */                                                    \
     uint32_t visiting; /* lists that are being given out */                                                            \
     uint32_t interrupted; /* atomic: interrupt() was called */                                                         \

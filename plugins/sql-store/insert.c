@@ -46,6 +46,7 @@ static int32_t insert_job(flamenco_session *s, const flamenco_job *job, uint64_t
     rc = fl_query_int(&q, 0, &key);
     if (rc != FLAMENCO_OK)
         return rc;
+    fl_known_changed(s, FL_KNOWN_JOB_STATES); /* for when this is undone */
     q = fl_query_begin(s, FL_SQL_JOB_HOT_INSERT);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, job->status);
@@ -206,6 +207,7 @@ int32_t fl_deps_insert(void *self, flamenco_cx *cx, int64_t job_key, const flame
 static int32_t set_hidden(flamenco_session *s, int64_t key, uint32_t hidden)
 {
     fl_known_changed(s, FL_KNOWN_JOBS);
+    fl_known_changed(s, FL_KNOWN_JOB_STATES);
     fl_query q = fl_query_begin(s, FL_SQL_JOB_SET_HIDDEN);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, hidden);

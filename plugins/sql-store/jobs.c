@@ -25,9 +25,18 @@ int32_t fl_job_get_key(void *self, flamenco_cx *cx, int64_t key, flamenco_job *o
     int32_t rc = fl_enter(&call, cx, FL_READ, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    rc = fl_known_job_row(call.s, key, out);
+    if (rc != FLAMENCO_E_NOT_FOUND)
+        return fl_leave(&call, rc);
+    flamenco_job row = { .struct_size = (uint32_t)sizeof(row) };
     fl_query q = fl_query_begin(call.s, FL_SQL_JOB_GET_KEY);
     fl_bind_int(&q, 1, key);
-    return fl_leave(&call, fl_job_out(&q, out));
+    rc = fl_job_out(&q, &row);
+    if (rc == FLAMENCO_OK) {
+        fl_known_job_row_keep(call.s, &row);
+        fl_row_out(out, &row, (uint32_t)sizeof(row));
+    }
+    return fl_leave(&call, rc);
 }
 
 int32_t fl_jobs_count(void *self, flamenco_cx *cx, uint64_t counts_out[FLAMENCO_JOB_STATUSES], flamenco_error *err)
@@ -66,6 +75,7 @@ int32_t fl_job_counts(void *self, flamenco_cx *cx, int64_t key, flamenco_job_cou
 
 static int32_t set_status(flamenco_session *s, fl_job_state *job, uint32_t status, flamenco_str activity, fl_made *made)
 {
+    fl_known_changed(s, FL_KNOWN_JOB_STATES);
     fl_query q = fl_query_begin(s, FL_SQL_JOB_SET_STATUS);
     fl_bind_int(&q, 1, job->key);
     fl_bind_int(&q, 2, status);
@@ -109,6 +119,7 @@ int32_t fl_job_set_status(void *self, flamenco_cx *cx, int64_t key, uint32_t sta
 /* Runs a statement that sets column ?2 of job ?1; ?3 = now where the statement has one. */
 static int32_t set_column(flamenco_session *s, fl_sql id, int64_t key, int64_t value, uint32_t with_now)
 {
+    fl_known_changed(s, FL_KNOWN_JOB_STATES);
     fl_query q = fl_query_begin(s, id);
     fl_bind_int(&q, 1, key);
     fl_bind_int(&q, 2, value);
@@ -158,6 +169,7 @@ int32_t fl_job_set_tag(void *self, flamenco_cx *cx, int64_t key, int64_t tag_key
         rc = need_tag(call.s, tag_key);
     if (rc == FLAMENCO_OK)
         rc = set_column(call.s, FL_SQL_JOB_SET_TAG, key, tag_key, 1);
+    fl_known_changed(call.s, FL_KNOWN_RUNQ);
     if (rc == FLAMENCO_OK)
         rc = set_column(call.s, FL_SQL_RUNQ_SET_TAG, key, tag_key, 0);
     return fl_leave(&call, rc);
@@ -174,6 +186,7 @@ int32_t fl_job_set_storage(void *self, flamenco_cx *cx, int64_t key, flamenco_st
     fl_job_state job = { 0 };
     rc = fl_job_state_visible(call.s, key, &job);
     if (rc == FLAMENCO_OK) {
+        fl_known_changed(call.s, FL_KNOWN_JOB_STATES);
         fl_query q = fl_query_begin(call.s, FL_SQL_JOB_SET_STORAGE);
         fl_bind_int(&q, 1, key);
         fl_bind_text(&q, 2, shaman_checkout_id);
@@ -208,6 +221,7 @@ int32_t fl_jobs_set_delete_requested(void *self, flamenco_cx *cx, int64_t update
     int32_t rc = fl_enter(&call, cx, FL_ATOMIC, err);
     if (rc != FLAMENCO_OK)
         return rc;
+    fl_known_changed(call.s, FL_KNOWN_JOB_STATES);
     fl_query q = fl_query_begin(call.s, FL_SQL_JOBS_MARK);
     fl_bind_int(&q, 1, updated_max_us);
     fl_bind_int(&q, 2, cx->now_us);

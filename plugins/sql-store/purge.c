@@ -71,6 +71,7 @@ static int32_t purge(flamenco_session *s, int64_t key, int64_t first, int64_t en
         return rc;
     }
     fl_known_changed(s, FL_KNOWN_JOBS);
+    fl_known_changed(s, FL_KNOWN_JOB_STATES);
     static const fl_sql by_job[] = { FL_SQL_BLOCK_CLEAR, FL_SQL_LAST_RENDERED_DELETE, FL_SQL_JOB_HOT_DELETE,
                                      FL_SQL_JOB_DELETE };
     for (size_t i = 0; i < sizeof(by_job) / sizeof(by_job[0]) && rc == FLAMENCO_OK; ++i)

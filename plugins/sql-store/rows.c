@@ -70,11 +70,8 @@ int32_t fl_job_read(fl_query *q, flamenco_job *row)
     return q->rc;
 }
 
-/* Most tasks are changed right after they were read. */
 static void note_task(flamenco_session *s, const flamenco_task *row, int64_t type)
 {
-    if (s->kind != FLAMENCO_SESSION_WRITER)
-        return;
     const fl_task_state state = { row->key,         row->job_key,         type,
                                   row->priority,    row->worker_key,      row->open_deps,
                                   row->steps_total, row->steps_completed, row->status };

@@ -99,8 +99,17 @@ void fl_known_task_keep(flamenco_session *s, const flamenco_task *row);
 /* It was changed: `set` of FLAMENCO_TASK_SET_*, `now` its state; or by other means, and has to be read. */
 void fl_known_task_change(flamenco_session *s, const fl_task_state *now, uint32_t set, flamenco_str activity);
 void fl_known_task_drop(flamenco_session *s, int64_t key);
-/* Called before every statement that changes one of FL_WORKER_COLUMNS, what a job shows or hides, or tasks of which there may be
- * many. */
+/* The whole row of a job, with texts of its own. NOT_FOUND: it is not known. */
+int32_t fl_known_job_row(flamenco_session *s, int64_t key, flamenco_job *out);
+int fl_known_has_job_row(const flamenco_session *s, int64_t key);
+/* Keeps the row of a visible job that was read just now. */
+void fl_known_job_row_keep(flamenco_session *s, const flamenco_job *row);
+/* Tells whether runq is known to have no row of this tag and type; keeps that it has none now; a row comes. */
+int fl_known_empty(flamenco_session *s, int64_t tag, int64_t type);
+void fl_known_empty_keep(flamenco_session *s, int64_t tag, int64_t type);
+void fl_known_empty_forget(flamenco_session *s, int64_t tag, int64_t type);
+/* Called before every statement that changes one of FL_WORKER_COLUMNS, what a job shows or hides, one of FL_JOB_COLUMNS otherwise
+ * than fl_job_state_change(), or tasks of which there may be many, or that gives rows of runq another tag. */
 void fl_known_changed(flamenco_session *s, uint32_t kind);
 /* A transaction begins, has been committed; a transaction or savepoint ends, kept or undone. */
 void fl_known_begin(flamenco_session *s);
@@ -180,6 +189,12 @@ static inline int fl_task_is_open(uint32_t status, int64_t open_deps)
     return status <= FLAMENCO_TASK_SOFT_FAILED && open_deps == 0;
 }
 
+/* The state of a job that is known (known.c). Returns 1 when it is. */
+int fl_known_state(flamenco_session *s, int64_t key, fl_job_state *out);
+void fl_known_state_keep(flamenco_session *s, const fl_job_state *row);
+/* The store's counters of a job were changed so. */
+void fl_known_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta);
+
 /* Reads it. Returns 1, 0 when there is no such job, or a negative error. */
 int32_t fl_job_state_get(flamenco_session *s, int64_t key, fl_job_state *out);
 /* The same, but NOT_FOUND for a missing or hidden job. */
@@ -188,7 +203,8 @@ int32_t fl_job_state_visible(flamenco_session *s, int64_t key, fl_job_state *out
 int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta, fl_job_state *out);
 /* The same without reading it. */
 int32_t fl_job_state_change(flamenco_session *s, int64_t key, const fl_job_delta *delta);
-/* The pieces of it: binds JOB_STATE_ADD, reads FL_JOB_STATE_COLUMNS. */
+/* The pieces of it: names the statement, binds it, reads FL_JOB_STATE_COLUMNS. */
+fl_sql fl_job_delta_statement(const fl_job_delta *delta);
 void fl_job_delta_bind(fl_query *q, int64_t key, const fl_job_delta *delta);
 void fl_job_state_read(const fl_query *q, fl_job_state *out);
 /* Gives out the counters. made may be NULL, out too. */
@@ -208,12 +224,8 @@ int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n);
 
 /* Reads it. NOT_FOUND. */
 int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out);
-/* Keeps what is known of it now: it need not be read until something is changed. The writer alone. */
-static inline void fl_task_state_keep(flamenco_session *s, const fl_task_state *task)
-{
-    s->last_task = *task;
-    s->last_changes = fl_changes(s);
-}
+/* Keeps what was read or written just now: most tasks are changed right after they were read, and some twice. */
+void fl_task_state_keep(flamenco_session *s, const fl_task_state *row);
 
 /* ---- ripple.c, or what a back end has in its place ---- */
 

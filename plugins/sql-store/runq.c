@@ -26,12 +26,16 @@ void fl_job_state_read(const fl_query *q, fl_job_state *out)
 
 int32_t fl_job_state_get(flamenco_session *s, int64_t key, fl_job_state *out)
 {
+    if (fl_known_state(s, key, out))
+        return 1;
     fl_query q = fl_query_begin(s, FL_SQL_JOB_STATE);
     fl_bind_int(&q, 1, key);
     int32_t rc = fl_query_step(&q);
     if (rc > 0)
         fl_job_state_read(&q, out);
     int32_t ended = fl_query_end(&q, rc);
+    if (ended == FLAMENCO_OK && rc > 0)
+        fl_known_state_keep(s, out);
     return ended < 0 ? ended : rc;
 }
 
@@ -43,6 +47,12 @@ int32_t fl_job_state_visible(flamenco_session *s, int64_t key, fl_job_state *out
     return rc == 0 || out->hidden ? fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such job") : FLAMENCO_OK;
 }
 
+fl_sql fl_job_delta_statement(const fl_job_delta *delta)
+{
+    /* `updated` has an index, which a statement that names it rewrites, changed or not. */
+    return delta->updated_us != FLAMENCO_TIME_NONE ? FL_SQL_JOB_STATE_ADD_NEWS : FL_SQL_JOB_STATE_ADD;
+}
+
 void fl_job_delta_bind(fl_query *q, int64_t key, const fl_job_delta *delta)
 {
     fl_bind_int(q, 1, key);
@@ -50,14 +60,18 @@ void fl_job_delta_bind(fl_query *q, int64_t key, const fl_job_delta *delta)
         fl_bind_int(q, 2 + i, delta->n[i]);
     fl_bind_int(q, 9, delta->steps_total);
     fl_bind_int(q, 10, delta->steps_done);
-    fl_bind_time(q, 11, delta->updated_us);
+    if (delta->updated_us != FLAMENCO_TIME_NONE)
+        fl_bind_int(q, 11, delta->updated_us);
 }
 
 int32_t fl_job_state_change(flamenco_session *s, int64_t key, const fl_job_delta *delta)
 {
-    fl_query q = fl_query_begin(s, FL_SQL_JOB_STATE_ADD);
+    fl_query q = fl_query_begin(s, fl_job_delta_statement(delta));
     fl_job_delta_bind(&q, key, delta);
-    return fl_query_run(&q);
+    int32_t rc = fl_query_run(&q);
+    if (rc == FLAMENCO_OK)
+        fl_known_state_add(s, key, delta);
+    return rc;
 }
 
 int32_t fl_job_state_add(flamenco_session *s, int64_t key, const fl_job_delta *delta, fl_job_state *out)
@@ -122,6 +136,7 @@ int32_t fl_job_count_add(flamenco_session *s, uint32_t status, int64_t n)
 
 int32_t fl_runq_put(flamenco_session *s, const fl_job_state *job, int64_t type, int64_t priority)
 {
+    fl_known_empty_forget(s, job->tag, type);
     fl_query q = fl_query_begin(s, FL_SQL_RUNQ_PUT);
     fl_bind_int(&q, 1, job->tag);
     fl_bind_int(&q, 2, type);
@@ -203,4 +218,12 @@ int32_t fl_task_state_get(flamenco_session *s, int64_t key, fl_task_state *out)
         rc = fl_fail(s, FLAMENCO_E_NOT_FOUND, "no such task");
     }
     return fl_query_end(&q, rc);
+}
+
+void fl_task_state_keep(flamenco_session *s, const fl_task_state *row)
+{
+    if (s->kind != FLAMENCO_SESSION_WRITER)
+        return;
+    s->last_task = *row;
+    s->last_changes = fl_changes(s);
 }

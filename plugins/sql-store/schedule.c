@@ -299,11 +299,30 @@ cleanup:
     return rc;
 }
 
+/* Places a probe at its first row. Where there is none for anybody, the writer need not look again until one comes. */
+static int32_t place_probe(search *look, probe *p)
+{
+    flamenco_session *s = look->s;
+    if (fl_known_empty(s, p->tag, p->type))
+        return FLAMENCO_OK;
+    int32_t rc = advance(look, p);
+    if (rc != FLAMENCO_OK || p->live || s->kind != FLAMENCO_SESSION_WRITER)
+        return rc;
+    fl_query q = fl_query_begin(s, FL_SQL_RUNQ_ANY);
+    fl_bind_int(&q, 1, p->tag);
+    fl_bind_int(&q, 2, p->type);
+    int64_t any = 0;
+    rc = fl_query_int(&q, 0, &any);
+    if (rc == FLAMENCO_OK && any == 0)
+        fl_known_empty_keep(s, p->tag, p->type);
+    return rc;
+}
+
 static int32_t place_probes(search *look)
 {
     int32_t rc = make_probes(look);
     for (uint64_t i = 0; i < look->n && rc == FLAMENCO_OK; ++i)
-        rc = advance(look, &look->probes[i]);
+        rc = place_probe(look, &look->probes[i]);
     return rc;
 }
 

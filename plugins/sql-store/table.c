@@ -90,4 +90,7 @@ const flamenco_persistence fl_persistence_table = {
     .job_set_share = fl_job_set_share,
     .runnable_shares = fl_runnable_shares,
     .runnable_groups_of_share = fl_runnable_groups_of_share,
+#ifdef FL_HAS_SAVEPOINT_UNLIKELY
+    .savepoint_unlikely = fl_savepoint_unlikely,
+#endif
 };

@@ -10,6 +10,10 @@
 
 extern const flamenco_persistence fl_persistence_table;
 
+#ifdef FL_HAS_SAVEPOINT_UNLIKELY
+int32_t fl_savepoint_unlikely(void *self, flamenco_cx *cx, flamenco_error *err);
+#endif
+
 int32_t fl_job_get(void *self, flamenco_cx *cx, const flamenco_uuid *uuid, flamenco_job *out, flamenco_error *err);
 int32_t fl_job_get_key(void *self, flamenco_cx *cx, int64_t key, flamenco_job *out, flamenco_error *err);
 int32_t fl_jobs_list(void *self, flamenco_cx *cx, const flamenco_page *page, flamenco_visit_job visit, void *ctx,

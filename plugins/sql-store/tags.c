@@ -148,6 +148,8 @@ static int32_t delete_tag(flamenco_session *s, int64_t key)
                                     FL_SQL_TAG_DELETE };
     int32_t rc = FLAMENCO_OK;
     int64_t changed = 0; /* by the last one */
+    fl_known_changed(s, FL_KNOWN_JOB_STATES);
+    fl_known_changed(s, FL_KNOWN_RUNQ);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && rc == FLAMENCO_OK; ++i) {
         fl_query q = fl_query_begin(s, steps[i]);
         fl_bind_int(&q, 1, key);

@@ -63,7 +63,7 @@ int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
         return rc;
     /* The database hears of it with the first change (fl_enter): a third of the requests change nothing. */
     call.s->in_savepoint = 1;
-    call.s->savepoint_set = 0;
+    call.s->savepoint = FL_SAVEPOINT_PROMISED;
     return fl_leave(&call, FLAMENCO_OK);
 }
 
@@ -74,7 +74,7 @@ int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)
     int32_t rc = fl_enter_savepoint(&call, cx, 1, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    if (call.s->savepoint_set)
+    if (call.s->savepoint == FL_SAVEPOINT_SET)
         rc = fl_run_statement(call.s, FL_SQL_RELEASE);
     if (rc == FLAMENCO_OK)
         call.s->in_savepoint = 0;

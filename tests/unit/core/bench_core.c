@@ -202,6 +202,15 @@ static const fl_step_ops riding_ops = {
     .name = "test", .kind = FLAMENCO_STEP_READ, .rides = 1, .run = run_step, .done = end_step
 };
 
+static const fl_step_ops seldom_undone_ops = {
+    .name = "test", .kind = FLAMENCO_STEP_WRITE, .seldom_undone = 1, .run = run_step, .done = end_step
+};
+
+void bench_step_seldom_undone(bench_step *s)
+{
+    s->step.ops = &seldom_undone_ops;
+}
+
 void bench_step_ride(bench_step *s)
 {
     s->step.ops = &riding_ops;

@@ -41,6 +41,8 @@ typedef struct bench_step {
 } bench_step;
 
 void bench_step_init(bench_step *s, bench *b, uint32_t kind, int64_t value);
+/* Makes it a write whose savepoint the store need not be able to undo. */
+void bench_step_seldom_undone(bench_step *s);
 /* Makes it a read that may ride with the writer. */
 void bench_step_ride(bench_step *s);
 void bench_submit(bench_step *s);

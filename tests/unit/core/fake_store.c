@@ -54,6 +54,14 @@ static int32_t savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
     return FLAMENCO_OK;
 }
 
+static int32_t savepoint_unlikely(void *self, flamenco_cx *cx, flamenco_error *err)
+{
+    fake_store *store = self;
+    (void)savepoint(self, cx, err);
+    store->in_savepoint = 2;
+    return FLAMENCO_OK;
+}
+
 static int32_t release(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)cx;
@@ -65,6 +73,8 @@ static int32_t release(void *self, flamenco_cx *cx, flamenco_error *err)
 static int32_t rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     fake_store *store = self;
+    if (store->in_savepoint == 2 && store->n_pending != store->n_savepoint)
+        return flamenco_fail(err, FLAMENCO_E_UNAVAILABLE, "an unlikely savepoint");
     store->n_pending = store->n_savepoint;
     return release(self, cx, err);
 }
@@ -148,6 +158,7 @@ const flamenco_persistence fake_store_table = {
     .interrupt = interrupt,
     .begin = begin,
     .savepoint = savepoint,
+    .savepoint_unlikely = savepoint_unlikely,
     .release = release,
     .rollback_to = rollback_to,
     .commit = commit,

@@ -50,6 +50,32 @@ static void steps_that_wait_share_one_commit(void **state)
     bench_stop(&b);
 }
 
+static void a_step_that_cannot_be_undone_alone_has_its_batch_run_again(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step s[3];
+    fl_executor_stats stats;
+    bench_start(&b, LONG_US);
+    bench_hold(&b);
+    for (int i = 0; i < 3; ++i) {
+        bench_step_init(&s[i], &b, FLAMENCO_STEP_WRITE, 1 << i);
+        bench_step_seldom_undone(&s[i]);
+        s[i].returns[0] = i == 1 ? FLAMENCO_E_CONFLICT : FLAMENCO_OK;
+        bench_submit(&s[i]);
+    }
+    bench_release(&b);
+    bench_wait(&b, 3);
+    for (int i = 0; i < 3; ++i) {
+        assert_int_equal(s[i].result, i == 1 ? FLAMENCO_E_CONFLICT : FLAMENCO_OK);
+        assert_int_equal(s[i].runs, i < 2 ? 2 : 1);
+    }
+    assert_int_equal(sum_of(&b.store), 5);
+    fl_executor_read_stats(b.f.executor, &stats);
+    assert_int_equal(stats.failed_batches, 1);
+    bench_stop(&b);
+}
+
 static void failed_step_leaves_neither_data_nor_events(void **state)
 {
     (void)state;
@@ -236,7 +262,7 @@ static void tell_of_quiet(void *ctx)
     pthread_mutex_unlock(&b->lock);
 }
 
-/* While the writer is held: as if it had committed just before. */
+/* While the writer is held: as if the store worked, or not. */
 static void let_ride(bench *b, uint32_t takes_reads)
 {
     fl_executor *ex = b->f.executor;
@@ -258,7 +284,8 @@ static void a_read_rides_with_a_writer_at_work(void **state)
     bench_step_ride(&rider);
     bench_step_ride(&early);
     bench_hold(&b);
-    bench_submit(&early); /* nothing was committed since the writer slept */
+    let_ride(&b, 0);
+    bench_submit(&early);
     bench_submit(&other);
     bench_wait(&b, 2);
     let_ride(&b, 1);
@@ -274,6 +301,38 @@ static void a_read_rides_with_a_writer_at_work(void **state)
     assert_int_equal(rider.read_only, 0);
     assert_int_equal(early.read_only, 1);
     assert_int_equal(other.read_only, 1);
+    bench_stop(&b);
+}
+
+static void riders_alone_cost_no_commit(void **state)
+{
+    (void)state;
+    static bench b;
+    static bench_step write, riders[2];
+    fl_executor_stats before, after;
+    bench_start(&b, LONG_US);
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_submit(&write);
+    bench_wait(&b, 1);
+    fl_executor_read_stats(b.f.executor, &before);
+    for (int i = 0; i < 2; ++i) {
+        bench_step_init(&riders[i], &b, FLAMENCO_STEP_READ, 0);
+        bench_step_ride(&riders[i]);
+        bench_submit(&riders[i]);
+    }
+    bench_wait(&b, 3);
+    fl_executor_read_stats(b.f.executor, &after);
+    assert_int_equal(after.batches, before.batches);
+    for (int i = 0; i < 2; ++i) {
+        assert_int_equal(riders[i].result, FLAMENCO_OK);
+        assert_int_equal(riders[i].runs, 1);
+        assert_int_equal(riders[i].read_only, 0);
+    }
+    bench_step_init(&write, &b, FLAMENCO_STEP_WRITE, 1);
+    bench_submit(&write);
+    bench_wait(&b, 4);
+    assert_int_equal(write.result, FLAMENCO_OK);
+    assert_int_equal(sum_of(&b.store), 2);
     bench_stop(&b);
 }
 
@@ -623,6 +682,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_that_wait_share_one_commit),
+        cmocka_unit_test(a_step_that_cannot_be_undone_alone_has_its_batch_run_again),
         cmocka_unit_test(failed_step_leaves_neither_data_nor_events),
         cmocka_unit_test(failed_commit_is_tried_again_alone),
         cmocka_unit_test(poisonous_step_fails_alone),
@@ -632,6 +692,7 @@ int main(void)
         cmocka_unit_test(cursor_goes_back_when_the_commit_fails),
         cmocka_unit_test(reader_sees_errors_and_retries_passing_ones),
         cmocka_unit_test(a_read_rides_with_a_writer_at_work),
+        cmocka_unit_test(riders_alone_cost_no_commit),
         cmocka_unit_test(riders_go_to_the_readers_when_the_store_fails),
         cmocka_unit_test(store_gets_its_quiet_moment),
         cmocka_unit_test(stopped_executor_refuses_steps),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_known.c - what the writer knows without reading it: whatever happens, worker_get and task_find give what the database
- * has.
+ * test_known.c - what the writer knows without reading it: whatever happens, worker_get, task_find and
+ * job_get_key give what the database has.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -384,6 +384,171 @@ static void jobs_that_share_a_place_are_kept_apart(void **state)
         find_task(f, &tasks[i % MANY]);
 }
 
+/* What job_get_key gives, be it known or not, must be what job_get reads, which knows nothing. Returns it. */
+static flamenco_job same_job(fixture *f, int64_t key)
+{
+    flamenco_job known = { .struct_size = (uint32_t)sizeof(known) }, read = { .struct_size = (uint32_t)sizeof(read) };
+    flamenco_job_counts counts = { .struct_size = (uint32_t)sizeof(counts) };
+    OK(f, job_get_key, key, &known);
+    OK(f, job_get_key, key, &known);
+    OK(f, job_get, &known.uuid, &read);
+    OK(f, job_counts, key, &counts);
+    assert_int_equal(known.status, read.status);
+    assert_int_equal(known.priority, read.priority);
+    assert_int_equal(known.tag_key, read.tag_key);
+    assert_memory_equal(&known.tag_uuid, &read.tag_uuid, sizeof(read.tag_uuid));
+    assert_true(known.created_us == read.created_us && known.updated_us == read.updated_us &&
+                known.delete_requested_us == read.delete_requested_us);
+    assert_int_equal(known.steps_total, read.steps_total);
+    assert_int_equal(known.steps_completed, read.steps_completed);
+    assert_int_equal(counts.steps_completed, read.steps_completed);
+    assert_int_equal(counts.job_status, read.status);
+    assert_int_equal(known.n_tasks, read.n_tasks);
+    assert_memory_equal(known.counts, read.counts, sizeof(read.counts));
+    assert_memory_equal(counts.counts, read.counts, sizeof(read.counts));
+    assert_true(flamenco_str_equal(known.name, read.name) && flamenco_str_equal(known.type, read.type));
+    assert_true(flamenco_str_equal(known.activity, read.activity));
+    assert_true(flamenco_str_equal(known.settings, read.settings));
+    assert_true(flamenco_str_equal(known.metadata, read.metadata));
+    assert_true(flamenco_str_equal(known.shaman_checkout_id, read.shaman_checkout_id));
+    assert_true(flamenco_str_equal(known.submitter_platform, read.submitter_platform));
+    return read;
+}
+
+static void set_steps(fixture *f, int64_t job, uint32_t index, int64_t steps)
+{
+    flamenco_task_update u = { (uint32_t)sizeof(u), .set = FLAMENCO_TASK_SET_STEPS, .steps_completed = steps };
+    OK(f, task_update, fixture_read_task(f, job, index).key, &u, NULL);
+}
+
+static void a_job_follows_its_tasks(void **state)
+{
+    fixture *f = *state;
+    const task_spec tasks[] = { { "blender", 50, { 0 }, 10 }, { "blender", 50, { 1 }, 10 } };
+    int64_t job = fixture_job(f, 50, 0, tasks, 2);
+    same_job(f, job);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_ACTIVE);
+    assert_int_equal(same_job(f, job).counts[FLAMENCO_TASK_ACTIVE], 1);
+    fixture_next(f);
+    f->cx->now_us += SECOND;
+    set_steps(f, job, 1, 4);
+    assert_int_equal(same_job(f, job).steps_completed, 4);
+    begin_savepoint(f);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_COMPLETED);
+    assert_int_equal(same_job(f, job).steps_completed, 10);
+    undo_savepoint(f);
+    assert_int_equal(same_job(f, job).steps_completed, 4);
+    begin_savepoint(f);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_COMPLETED);
+    keep_savepoint(f);
+    assert_int_equal(same_job(f, job).counts[FLAMENCO_TASK_COMPLETED], 1);
+    undo_all(f);
+    assert_int_equal(same_job(f, job).counts[FLAMENCO_TASK_COMPLETED], 0);
+    fixture_next(f);
+    assert_int_equal(same_job(f, job).counts[FLAMENCO_TASK_QUEUED], 1);
+    assert_int_equal(fixture_check(f), 0);
+}
+
+static void a_change_of_a_job_is_seen_at_once_and_so_is_its_end(void **state)
+{
+    fixture *f = *state;
+    int64_t job = fixture_job(f, 50, 0, three, 3), tag = fixture_tag(f, "gpu");
+    fixture_next(f);
+    same_job(f, job);
+    OK(f, job_set_priority, job, 70);
+    assert_int_equal(same_job(f, job).priority, 70);
+    OK(f, job_set_tag, job, tag);
+    assert_int_equal(same_job(f, job).tag_key, tag);
+    OK(f, job_set_storage, job, flamenco_text("checkout"));
+    EXPECT_TEXT(same_job(f, job).shaman_checkout_id, "checkout");
+    fixture_set_job(f, job, FLAMENCO_JOB_ACTIVE);
+    assert_int_equal(same_job(f, job).status, FLAMENCO_JOB_ACTIVE);
+    uint32_t cursor = 0, done = 0;
+    OK(f, tasks_bulk_status, job, FLAMENCO_BIT(FLAMENCO_TASK_QUEUED), FLAMENCO_TASK_CANCELED, flamenco_text("enough"),
+       2, &cursor, &done, NULL);
+    assert_int_equal(same_job(f, job).counts[FLAMENCO_TASK_CANCELED], 2);
+    OK(f, tag_delete, tag, NULL);
+    assert_int_equal(same_job(f, job).tag_key, 0);
+    OK(f, job_set_delete_requested, job);
+    assert_true(same_job(f, job).delete_requested_us != FLAMENCO_TIME_NONE);
+    undo_all(f);
+    assert_int_equal(same_job(f, job).priority, 50);
+    OK(f, job_hide, job);
+    flamenco_job out = { .struct_size = (uint32_t)sizeof(out) };
+    assert_int_equal(DB(f, job_get_key, job, &out), FLAMENCO_E_NOT_FOUND);
+    fixture_next(f);
+    assert_int_equal(DB(f, job_get_key, job, &out), FLAMENCO_E_NOT_FOUND);
+}
+
+static void jobs_of_one_place_and_with_long_texts_are_right(void **state)
+{
+    fixture *f = *state;
+    enum { MANY = 70 };
+    int64_t jobs[MANY];
+    for (int i = 0; i < MANY; ++i)
+        jobs[i] = fixture_job(f, i, 0, three, 3);
+    for (int i = 0; i < 2 * MANY; ++i) {
+        assert_int_equal(same_job(f, jobs[i % MANY]).priority, i % MANY);
+        fixture_set_task(f, jobs[i % MANY], 1, i < MANY ? FLAMENCO_TASK_ACTIVE : FLAMENCO_TASK_PAUSED);
+    }
+    static char text[70000];
+    memset(text, 'x', sizeof(text));
+    OK(f, job_set_storage, jobs[0], ((flamenco_str){ text, sizeof(text) }));
+    assert_int_equal(same_job(f, jobs[0]).shaman_checkout_id.len, sizeof(text));
+    assert_int_equal(fixture_check(f), 0);
+}
+
+static int has_group(fixture *f, int64_t worker)
+{
+    flamenco_task task = { .struct_size = (uint32_t)sizeof(task) };
+    return fixture_pick(f, f->cx, worker, &task) == FLAMENCO_OK;
+}
+
+static void work_that_comes_is_seen_where_there_was_none(void **state)
+{
+    fixture *f = *state;
+    const task_spec misc[] = { { "misc", 50, { 0 }, 0 } };
+    int64_t worker = fixture_worker(f, "node", "blender,misc"), tag = fixture_tag(f, "gpu");
+    assert_false(has_group(f, worker));
+    assert_false(has_group(f, worker));
+    fixture_next(f);
+    assert_false(has_group(f, worker));
+    int64_t job = fixture_job(f, 50, 0, misc, 1);
+    assert_true(has_group(f, worker));
+    fixture_next(f);
+    /* The last work goes away, and comes back with what is undone. */
+    begin_savepoint(f);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_PAUSED);
+    assert_false(has_group(f, worker));
+    undo_savepoint(f);
+    assert_true(has_group(f, worker));
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_PAUSED);
+    assert_false(has_group(f, worker));
+    undo_all(f);
+    assert_true(has_group(f, worker));
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_PAUSED);
+    assert_false(has_group(f, worker));
+    fixture_next(f);
+    assert_false(has_group(f, worker));
+    begin_savepoint(f);
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    assert_true(has_group(f, worker));
+    undo_savepoint(f);
+    assert_false(has_group(f, worker));
+    fixture_set_task(f, job, 1, FLAMENCO_TASK_QUEUED);
+    assert_true(has_group(f, worker));
+    /* Work of a tag that the worker does not have, until somebody takes the tag away. */
+    OK(f, job_set_tag, job, tag);
+    assert_false(has_group(f, worker));
+    OK(f, job_set_tag, job, 0);
+    assert_true(has_group(f, worker));
+    OK(f, job_set_tag, job, tag);
+    assert_false(has_group(f, worker));
+    OK(f, tag_delete, tag, NULL);
+    assert_true(has_group(f, worker));
+    assert_int_equal(fixture_check(f), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -403,6 +568,10 @@ int main(void)
         TEST(tasks_that_share_a_place_are_kept_apart),
         TEST(tasks_of_a_hidden_job_are_not_found),
         TEST(jobs_that_share_a_place_are_kept_apart),
+        TEST(a_job_follows_its_tasks),
+        TEST(a_change_of_a_job_is_seen_at_once_and_so_is_its_end),
+        TEST(jobs_of_one_place_and_with_long_texts_are_right),
+        TEST(work_that_comes_is_seen_where_there_was_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,39 @@ static void savepoints_are_one_level_deep(void **state)
     fixture_commit(f);
 }
 
+#ifndef FIXTURE_POSTGRES /* which has no such method: it would gain nothing by it */
+static void an_unlikely_savepoint_is_kept_or_undone_with_all(void **state)
+{
+    fixture *f = *state;
+    int64_t worker = fixture_worker(f, "kept", "misc");
+    flamenco_worker out = { .struct_size = (uint32_t)sizeof(out) };
+    assert_int_equal(f->db->savepoint_unlikely(f->self, f->cx, &f->err), 0);
+    assert_int_equal(f->db->savepoint_unlikely(f->self, f->cx, &f->err), FLAMENCO_E_INVALID);
+    int64_t second = fixture_worker(f, "kept, too", "misc");
+    assert_int_equal(f->db->release(f->self, f->cx, &f->err), 0);
+    fixture_next(f);
+    EXPECT_TEXT(fixture_read_worker(f, second).name, "kept, too");
+    assert_int_equal(f->db->savepoint_unlikely(f->self, f->cx, &f->err), 0);
+    fixture_read_worker(f, worker);
+    assert_int_equal(f->db->rollback_to(f->self, f->cx, &f->err), 0); /* nothing to undo */
+    int64_t before = fixture_worker(f, "undone", "misc");
+    assert_int_equal(f->db->savepoint_unlikely(f->self, f->cx, &f->err), 0);
+    int64_t inside = fixture_worker(f, "undone, too", "misc");
+    assert_int_equal(f->db->rollback_to(f->self, f->cx, &f->err), FLAMENCO_E_UNAVAILABLE);
+    assert_int_equal(DB(f, worker_get_key, worker, &out), FLAMENCO_E_UNAVAILABLE);
+    assert_int_equal(f->db->commit(f->self, f->cx, ++f->batch, &f->err), FLAMENCO_E_INVALID);
+    fixture_begin(f);
+    assert_int_equal(DB(f, worker_get_key, before, &out), FLAMENCO_E_NOT_FOUND);
+    assert_int_equal(DB(f, worker_get_key, inside, &out), FLAMENCO_E_NOT_FOUND);
+    /* The next one is one that can be undone again. */
+    assert_int_equal(f->db->savepoint(f->self, f->cx, &f->err), 0);
+    inside = fixture_worker(f, "undone", "misc");
+    assert_int_equal(f->db->rollback_to(f->self, f->cx, &f->err), 0);
+    assert_int_equal(DB(f, worker_get_key, inside, &out), FLAMENCO_E_NOT_FOUND);
+    EXPECT_TEXT(fixture_read_worker(f, worker).name, "kept");
+}
+#endif
+
 static void rolled_back_savepoint_leaves_nothing(void **state)
 {
     fixture *f = *state;
@@ -461,6 +494,7 @@ int main(void)
         TEST(interrupt_between_two_statements_ends_the_method_only),
         TEST(readers_give_up_when_told),
 #ifndef FIXTURE_POSTGRES
+        TEST(an_unlikely_savepoint_is_kept_or_undone_with_all),
         TEST(log_is_copied_and_begun_anew),
         TEST(stopped_store_is_one_file),
 #endif
