@@ -82,15 +82,17 @@ void fl_executor_submit(fl_executor *ex, fl_step *step)
     pthread_mutex_lock(&ex->lock);
     int refused = ex->stopping != 0;
     int rides = step->ops->rides && ex->takes_reads;
+    pthread_cond_t *wake = NULL;
     if (!refused && (step->ops->kind == FLAMENCO_STEP_WRITE || rides)) {
         fl_queue_push(&ex->writes, step);
-        if (ex->writes.length == 1)
-            pthread_cond_signal(&ex->writer_wake);
+        wake = ex->writes.length == 1 ? &ex->writer_wake : NULL;
     } else if (!refused) {
         fl_queue_push(&ex->reads, step);
-        pthread_cond_signal(&ex->reader_wake);
+        wake = &ex->reader_wake;
     }
     pthread_mutex_unlock(&ex->lock);
+    if (wake != NULL)
+        pthread_cond_signal(wake); /* without the lock, which who wakes wants to have */
     if (refused) {
         flamenco_error err = FLAMENCO_ERROR_INIT;
         flamenco_fail(&err, FLAMENCO_E_CANCELLED, "the manager is stopping");

@@ -51,8 +51,9 @@ static running_key **find_key(fl_workpool *pool, uint64_t key)
     return at;
 }
 
-/* Puts the step into the queue, or behind its key when that runs. Returns 0 when memory is exhausted. */
-static int enqueue(fl_workpool *pool, fl_step *step)
+/* Puts the step into the queue, or behind its key when that runs. *to_wake: a thread is wanted. Returns 0 when memory is
+ * exhausted. */
+static int enqueue(fl_workpool *pool, fl_step *step, int *to_wake)
 {
     if (step->order_key != 0) {
         running_key **at = find_key(pool, step->order_key);
@@ -69,7 +70,7 @@ static int enqueue(fl_workpool *pool, fl_step *step)
     }
     fl_queue_push(&pool->queue, step);
     ++pool->waiting;
-    pthread_cond_signal(&pool->wake);
+    *to_wake = 1;
     return 1;
 }
 
@@ -101,10 +102,13 @@ void fl_workpool_submit(fl_workpool *pool, fl_step *step)
 {
     if (step->deadline_us == 0)
         step->deadline_us = fl_monotonic_us() + DEADLINE_US;
+    int to_wake = 0;
     pthread_mutex_lock(&pool->lock);
     int refused = pool->stopping;
-    int queued = !refused && enqueue(pool, step);
+    int queued = !refused && enqueue(pool, step, &to_wake);
     pthread_mutex_unlock(&pool->lock);
+    if (to_wake)
+        pthread_cond_signal(&pool->wake); /* without the lock, which who wakes wants to have */
     if (refused)
         end_step(step, FLAMENCO_E_CANCELLED, "the manager is stopping");
     else if (!queued)

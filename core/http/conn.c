@@ -51,12 +51,10 @@ static void release_slot(fl_http *http)
             fl_loop_wake(&http->loops[i]);
 }
 
-void fl_conn_count_bytes(fl_conn *conn)
+void fl_conn_count_sent(fl_conn *conn)
 {
-    uint64_t in = conn->sock->bytes_read, out = conn->sock->bytes_written;
-    atomic_fetch_add_explicit(&conn->loop->n_in, in - conn->counted_in, memory_order_relaxed);
+    uint64_t out = conn->sock->bytes_written;
     atomic_fetch_add_explicit(&conn->loop->n_out, out - conn->counted_out, memory_order_relaxed);
-    conn->counted_in = in;
     conn->counted_out = out;
 }
 

@@ -87,9 +87,8 @@ typedef struct fl_conn {
     h2o_socket_t *sock;
     fl_conn_state state;
     uint64_t serial, requests;
-    uint64_t read_before; /* sock->bytes_read when the last request was handed on */
     int polled; /* a request is pending and the socket stays registered: see fl_conn_stay_polled */
-    uint64_t counted_in, counted_out; /* of sock->bytes_read and bytes_written, what the statistics have seen */
+    uint64_t counted_out; /* of sock->bytes_written, what the statistics have seen */
     char peer[72]; /* IPv6 with a zone */
     /* Watchdog; times are monotonic µs, 0 = not running. */
     int64_t accepted_us;
@@ -152,6 +151,8 @@ struct fl_loop {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     h2o_multithread_receiver_t doorbell;
+    h2o_multithread_message_t ring;
+    int rung; /* the ring is on its way */
     h2o_linklist_t never; /* timeouts that are switched off */
     h2o_socket_t **listeners;
     int listening, paused, phase;
@@ -253,7 +254,7 @@ static inline void fl_loop_post_one(fl_loop *loop, fl_msg *msg)
 void fl_conn_on_accept(h2o_socket_t *listener, const char *err);
 void fl_conn_pause(fl_loop *loop);
 void fl_conn_resume(fl_loop *loop);
-void fl_conn_count_bytes(fl_conn *conn);
+void fl_conn_count_sent(fl_conn *conn);
 void fl_conn_shutdown(fl_conn *conn);
 void fl_conn_adopt(fl_loop *loop, int fd);
 void fl_conn_keep_idle(fl_loop *loop);
@@ -288,7 +289,7 @@ int32_t fl_bodies_start(fl_http *http);
 void fl_bodies_stop(fl_http *http);
 void fl_stream_accept(fl_conn *conn); /* hands a connection that speaks HTTP to h2o; it may be gone afterwards */
 void fl_stream_request_ended(fl_conn *conn); /* h2o lets go of a request */
-int fl_stream_visit_returned(fl_loop *loop); /* between two runs of h2o's loop; returns whether there was anything */
+int fl_stream_visit_returned(fl_loop *loop); /* between two runs of h2o's loop; returns whether h2o got bytes */
 void fl_stream_forget(fl_conn *conn); /* the connection closes */
 void fl_stream_free(fl_stream *stream, const fl_http_config *config);
 void *fl_stream_user(const fl_stream *stream); /* accepts NULL */

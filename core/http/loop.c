@@ -22,13 +22,6 @@ int64_t fl_http_now_us(void)
 
 /* ---- Inbox ----------------------------------------------------------------------------------------------------- */
 
-static void on_doorbell(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
-{
-    /* Only ever rung without a message: waking is all that is wanted. */
-    (void)receiver;
-    (void)messages;
-}
-
 void fl_loop_wake(fl_loop *loop)
 {
     pthread_mutex_lock(&loop->lock);
@@ -49,31 +42,51 @@ void fl_loop_post(fl_loop *loop, fl_msg *first, fl_msg *last)
         loop->last->next = first;
     loop->last = last;
     /* The loop's own thread empties the inbox before it waits again; so does a loop whose inbox is not empty. */
-    if (was_empty && !loop->ended && !pthread_equal(loop->self, pthread_self()))
-        h2o_multithread_send_message(&loop->doorbell, NULL);
+    if (was_empty && !loop->rung && !loop->ended && !pthread_equal(loop->self, pthread_self())) {
+        loop->rung = 1;
+        h2o_multithread_send_message(&loop->doorbell, &loop->ring);
+    }
     pthread_mutex_unlock(&loop->lock);
+}
+
+/* Does what was posted until now. Returns whether there was anything. */
+static int run_messages(fl_loop *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+    fl_msg *msg = loop->first;
+    loop->first = loop->last = NULL;
+    pthread_mutex_unlock(&loop->lock);
+    if (msg == NULL)
+        return 0;
+    while (msg != NULL) {
+        fl_msg *next = msg->next;
+        msg->run(msg);
+        msg = next;
+    }
+    return 1;
+}
+
+/* Called by h2o as for any socket that can be read: the replies that are written here go on in this run of its loop, which
+ * need not run once more for them. */
+static void on_doorbell(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    fl_loop *loop = FL_FROM(fl_loop, doorbell, receiver);
+    pthread_mutex_lock(&loop->lock);
+    while (!h2o_linklist_is_empty(messages)) /* the ring alone */
+        h2o_linklist_unlink(messages->next);
+    loop->rung = 0;
+    pthread_mutex_unlock(&loop->lock);
+    loop->may_yield |= run_messages(loop);
 }
 
 /* Returns whether there was anything. */
 static int empty_inbox(fl_loop *loop)
 {
     int any = 0;
-    for (;;) {
-        fl_msg *msg;
-        pthread_mutex_lock(&loop->lock);
-        msg = loop->first;
-        loop->first = loop->last = NULL;
-        pthread_mutex_unlock(&loop->lock);
-        /* Writing to WebSockets may call back, and callbacks may post. */
-        if (msg == NULL && !(fl_ws_flush(loop) | fl_feed_flush(loop)))
-            return any;
+    /* Writing to WebSockets may call back, and callbacks may post. */
+    while (run_messages(loop) || (fl_ws_flush(loop) | fl_feed_flush(loop)))
         any = 1;
-        while (msg != NULL) {
-            fl_msg *next = msg->next;
-            msg->run(msg);
-            msg = next;
-        }
-    }
+    return any;
 }
 
 /* ---- Thread ---------------------------------------------------------------------------------------------------- */
@@ -251,6 +264,9 @@ static void dispose_context(fl_loop *loop)
     pthread_mutex_lock(&loop->lock);
     loop->ended = 1;
     pthread_mutex_unlock(&loop->lock);
+    /* A receiver must have got its messages before it goes. */
+    if (loop->rung)
+        h2o_evloop_run(loop->evloop, 0);
     h2o_multithread_unregister_receiver(loop->context.queue, &loop->doorbell);
     h2o_context_dispose(&loop->context);
     /* Sockets closed last are freed by the next run. */

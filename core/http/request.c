@@ -72,7 +72,7 @@ static void report_done(fl_http_request *request)
 static void on_dispose(void *data)
 {
     fl_http_request *request = ((request_ref *)data)->request;
-    fl_conn_count_bytes(request->conn);
+    fl_conn_count_sent(request->conn);
     fl_stream_request_ended(request->conn);
     fl_conn_end_polled(request->conn);
     if (request->closing) {
@@ -164,9 +164,10 @@ static fl_http_request *make(fl_loop *loop, fl_conn *conn, h2o_req_t *req)
  * will send no more still wants its replies. */
 static int is_of_the_dead(fl_conn *conn)
 {
-    uint64_t read_before = conn->read_before;
-    conn->read_before = conn->sock->bytes_read;
-    if (conn->sock->bytes_read != read_before)
+    /* h2o sets this with each read, to what that brought, and looks at it no more. */
+    size_t read = conn->sock->bytes_read;
+    conn->sock->bytes_read = 0;
+    if (read > 0)
         return 0;
     struct pollfd fd = { .fd = h2o_socket_get_fd(conn->sock), .events = 0 };
     return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLERR | POLLHUP)) != 0;
@@ -187,7 +188,8 @@ int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
         return 0;
     }
     /* The raw head still stands in front of the input; h2o has only lowered the letters of the names. */
-    if (fl_head_scan(sock->input->bytes, sock->input->size, &problem) == 0)
+    size_t head_len = fl_head_scan(sock->input->bytes, sock->input->size, &problem);
+    if (head_len == 0)
         problem = "head not understood";
     if (problem != NULL) {
         refuse(loop, req, problem);
@@ -202,6 +204,8 @@ int fl_request_on_req(h2o_handler_t *self, h2o_req_t *req)
     }
     atomic_fetch_add_explicit(&loop->n_pending, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&loop->n_requests, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&loop->n_in, head_len + req->entity.len,
+                              memory_order_relaxed); /* stream.c counts its own */
     fl_conn_stay_polled(conn);
     loop->http->config.on_request(loop->http->config.ctx, request);
     return 0;

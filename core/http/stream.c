@@ -348,7 +348,7 @@ static void show_head(fl_conn *conn)
     fl_stream *st = conn->stream;
     h2o_buffer_t *input;
     uint64_t taken = fl_stream_bytes(st);
-    atomic_fetch_add_explicit(&conn->loop->n_in, st->is_tls ? 0 : taken, memory_order_relaxed);
+    atomic_fetch_add_explicit(&conn->loop->n_in, taken, memory_order_relaxed);
     if (st->result == ENOUGH && st->expects && taken == 0)
         conn->close_after = 1; /* the client may send the body all the same, or not */
     else if (st->result == ENOUGH)
@@ -529,6 +529,7 @@ static void on_drain(h2o_socket_t *sock, const char *err)
     }
     size_t n = sock->input->size < conn->drain_left ? sock->input->size : (size_t)conn->drain_left;
     conn->drain_left -= n;
+    atomic_fetch_add_explicit(&conn->loop->n_in, n, memory_order_relaxed);
     if (n == sock->input->size) {
         h2o_buffer_dispose(&sock->input);
         h2o_buffer_init(&sock->input, &h2o_socket_buffer_prototype);
@@ -543,8 +544,8 @@ static void on_drain(h2o_socket_t *sock, const char *err)
         on_boundary(sock, NULL);
 }
 
-/* Puts our callback in front of h2o's. The connection may be gone afterwards. */
-static void enter_boundary(fl_conn *conn)
+/* Puts our callback in front of h2o's. Returns whether there were bytes for it; then the connection may be gone. */
+static int enter_boundary(fl_conn *conn)
 {
     h2o_socket_t *sock = conn->sock;
     if (conn->stash != NULL) {
@@ -556,8 +557,10 @@ static void enter_boundary(fl_conn *conn)
     conn->state = conn->drain_left > 0 ? FL_CONN_DRAIN : FL_CONN_BOUNDARY;
     conn->rate_since_us = 0;
     h2o_socket_read_start(sock, callback);
-    if (sock->input->size > 0)
-        callback(sock, NULL);
+    if (sock->input->size == 0)
+        return 0;
+    callback(sock, NULL);
+    return 1;
 }
 
 void fl_stream_accept(fl_conn *conn)
@@ -575,7 +578,7 @@ void fl_stream_accept(fl_conn *conn)
     if (!streams)
         return;
     conn->h2o_read = sock->_cb.read;
-    enter_boundary(conn);
+    (void)enter_boundary(conn);
 }
 
 void fl_stream_request_ended(fl_conn *conn)
@@ -590,10 +593,9 @@ int fl_stream_visit_returned(fl_loop *loop)
     while (!fl_link_is_alone(&loop->returned)) {
         fl_conn *conn = FL_FROM(fl_conn, returned, loop->returned.next);
         fl_link_remove(&conn->returned);
-        any = 1;
         /* Else it closes, was upgraded, or h2o has begun the next request. */
         if (conn->state == FL_CONN_H2O && conn->sock->_cb.read == conn->h2o_read && conn->sock->input->size == 0)
-            enter_boundary(conn);
+            any |= enter_boundary(conn);
     }
     return any;
 }

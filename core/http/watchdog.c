@@ -50,7 +50,7 @@ static const char *check_rate(fl_conn *conn, uint64_t arrived, int64_t now)
 
 static void check_body(fl_conn *conn, const h2o_req_t *req, int64_t now)
 {
-    uint64_t arrived = conn->sock->bytes_read;
+    uint64_t arrived = conn->sock->input->size;
     const char *problem;
     if (conn->rate_since_us == 0) {
         conn->rate_since_us = now;
@@ -69,7 +69,7 @@ static void check_body(fl_conn *conn, const h2o_req_t *req, int64_t now)
 static void check_stream(fl_conn *conn, int64_t now)
 {
     int is_drain = conn->state == FL_CONN_DRAIN;
-    uint64_t arrived = is_drain ? conn->sock->bytes_read : fl_stream_bytes(conn->stream);
+    uint64_t arrived = is_drain ? 0 - conn->drain_left : fl_stream_bytes(conn->stream);
     const char *problem;
     conn->head_since_us = 0;
     if (conn->rate_since_us == 0 || (!is_drain && fl_stream_is_out(conn->stream))) {
@@ -97,12 +97,12 @@ static void check_http(fl_conn *conn, const h2o_req_t *req, int64_t now)
         conn->seen_requests = conn->requests;
         conn->head_since_us = conn->rate_since_us = 0;
         conn->quiet_since_us = now;
-        conn->seen_bytes = conn->sock->bytes_read;
+        conn->seen_bytes = conn->sock->input->size;
         if (!fl_conn_awaits_client(conn))
             return;
     }
-    if (conn->sock->bytes_read != conn->seen_bytes) {
-        conn->seen_bytes = conn->sock->bytes_read;
+    if (conn->sock->input->size != conn->seen_bytes) {
+        conn->seen_bytes = conn->sock->input->size;
         conn->quiet_since_us = now;
     }
     if (req->version != 0) {

@@ -305,6 +305,8 @@ static int has_type(const char *file, const flamenco_str *type)
 static int has_same_names(const fl_source *source)
 {
     struct stat st;
+    if (source->missing)
+        return stat(source->dir, &st) != 0 && errno == ENOENT;
     return source->settled && stat(source->dir, &st) == 0 && S_ISDIR(st.st_mode) &&
            source->device == (uint64_t)st.st_dev && source->inode == (uint64_t)st.st_ino &&
            source->modified.tv_sec == st.st_mtim.tv_sec && source->modified.tv_nsec == st.st_mtim.tv_nsec &&
@@ -315,7 +317,9 @@ static int has_same_names(const fl_source *source)
 static void remember_names(fl_source *source)
 {
     struct stat st;
-    source->settled = stat(source->dir, &st) == 0 && is_settled(&st);
+    int found = stat(source->dir, &st) == 0;
+    source->missing = !found && errno == ENOENT;
+    source->settled = found && is_settled(&st);
     if (!source->settled)
         return;
     source->device = (uint64_t)st.st_dev;

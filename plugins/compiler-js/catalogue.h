@@ -56,6 +56,7 @@ typedef struct fl_source {
     int complained;
     fl_entry *entries; /* ascending by file, bytewise */
     size_t count;
+    int missing; /* there was no such directory; settled is 0 then */
     /* The directory when its names were read; 0 = it has to be read. Names come and go with its times, so that most requests
      * need to look at the files alone. */
     int settled;
