@@ -56,6 +56,18 @@ int32_t fl_listeners_add(fl_listeners *listeners, const void *owner, uint64_t ki
     return FLAMENCO_OK;
 }
 
+void fl_listeners_widen(fl_listeners *listeners, const void *owner, uint64_t kinds)
+{
+    pthread_rwlock_wrlock(&listeners->lock);
+    for (listener *l = listeners->first; l != NULL; l = l->next) {
+        if (l->owner == owner) {
+            l->kinds |= kinds;
+            __atomic_or_fetch(&listeners->kinds, kinds, __ATOMIC_RELEASE);
+        }
+    }
+    pthread_rwlock_unlock(&listeners->lock);
+}
+
 void fl_listeners_remove(fl_listeners *listeners, const void *owner)
 {
     uint64_t kinds = 0;

@@ -16,6 +16,8 @@ void fl_listeners_destroy(fl_listeners *listeners);
 /* owner: the plugin instance, for remove. Returns 0 or NOMEM. [any] */
 int32_t fl_listeners_add(fl_listeners *listeners, const void *owner, uint64_t kinds, flamenco_on_event on_event,
                          void *ctx);
+/* Lets the receivers of an owner hear these kinds, too. [any] */
+void fl_listeners_widen(fl_listeners *listeners, const void *owner, uint64_t kinds);
 /* Removes all of an owner; when it returns none of them runs or will be called. [main] */
 void fl_listeners_remove(fl_listeners *listeners, const void *owner);
 /* Calls those that want this kind. */

@@ -294,6 +294,15 @@ int fl_publisher_wants(const struct flamenco *f, uint32_t kind)
            (fl_listeners_kinds(f->listeners) & (UINT64_C(1) << kind)) != 0;
 }
 
+/* As fl_publisher_wants(), but whether anybody listens at this moment. Only for events that are made here, when what they tell is
+ * done: for others, who begins to listen before the commit would miss them. */
+static int is_heard_now(struct flamenco *f, uint32_t kind)
+{
+    /* Negative: a broadcaster that does not say. */
+    return f->n_forwarders > 0 || (fl_listeners_kinds(f->listeners) & (UINT64_C(1) << kind)) != 0 ||
+           (f->broadcaster.table != NULL && flamenco_broadcaster_wants(&f->broadcaster, kind) != 0);
+}
+
 static void publish_event(fl_publisher *publisher, flamenco_event *event)
 {
     struct flamenco *f = publisher->f;
@@ -309,7 +318,7 @@ static void publish_log(fl_publisher *publisher, const fl_effect *effect)
 {
     flamenco_event event;
     if (__atomic_load_n(&effect->log.state, __ATOMIC_ACQUIRE) == FL_LOG_FAILED ||
-        !fl_publisher_wants(publisher->f, FLAMENCO_EVENT_TASK_LOG))
+        !is_heard_now(publisher->f, FLAMENCO_EVENT_TASK_LOG))
         return;
     if (fl_event_task_log(&effect->log.job, &effect->log.task, effect->log.text, &event) != FLAMENCO_OK) {
         fl_error("publisher", "no memory for a log event");

@@ -22,6 +22,8 @@
 #define KEPT_BYTES (UINT64_C(4) << 20)
 #define KEEP_ALIVE_US INT64_C(15000000)
 #define TOPICS_MAX 1000u
+/* Texts of task logs, which are many, are made and kept from the first client on: before, nobody can ask for them. */
+#define LATE_KINDS (UINT64_C(1) << FLAMENCO_EVENT_TASK_LOG)
 
 typedef struct listener {
     struct listener *prev, *next;
@@ -43,6 +45,7 @@ struct fl_event_streams {
     uint64_t newest; /* number of the last event */
     char epoch[9];
     flamenco_buf *hello, *keep_alive;
+    int had_client; /* atomic */
 };
 
 /* ---- What is kept ---------------------------------------------------------------------------------------------------- */
@@ -143,7 +146,7 @@ fl_event_streams *fl_event_streams_create(struct flamenco *f)
     streams->hello = fl_shared_take(&first);
     streams->keep_alive = fl_shared_take(&idle);
     if (streams->hello == NULL || streams->keep_alive == NULL ||
-        fl_listeners_add(f->listeners, streams, UINT64_MAX, on_event, streams) != FLAMENCO_OK) {
+        fl_listeners_add(f->listeners, streams, ~LATE_KINDS, on_event, streams) != FLAMENCO_OK) {
         fl_event_streams_destroy(streams);
         return NULL;
     }
@@ -256,6 +259,10 @@ static void enter(listener *l, flamenco_str last_id)
 {
     fl_event_streams *streams = l->streams;
     fl_buf out = { 0 };
+    if (!__atomic_load_n(&streams->had_client, __ATOMIC_ACQUIRE)) {
+        fl_listeners_widen(streams->f->listeners, streams, LATE_KINDS);
+        __atomic_store_n(&streams->had_client, 1, __ATOMIC_RELEASE);
+    }
     pthread_mutex_lock(&streams->lock);
     (void)fl_http_feed_send(l->http, streams->hello);
     if (last_id.len > 0)

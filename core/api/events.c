@@ -10,10 +10,14 @@ typedef struct event_text {
     size_t topic, name, status, previous, payload; /* where each begins */
 } event_text;
 
+#define USUAL_SIZE 768u /* of an event but for what its users wrote */
+
+/* Begins with as much room as most events need: most are made in the writer's time, and growing costs more than they do. */
 static void begin_event(event_text *text, const char *topic, const flamenco_uuid *uuid, const char *name,
-                        flamenco_str status, flamenco_str previous)
+                        flamenco_str status, flamenco_str previous, uint64_t more)
 {
     memset(text, 0, sizeof(*text));
+    (void)fl_buf_reserve(&text->buf, USUAL_SIZE + (size_t)more); /* a failure is kept in the buffer */
     fl_buf_add_text(&text->buf, topic);
     if (uuid != NULL) {
         char uuid_text[37];
@@ -76,7 +80,7 @@ int32_t fl_event_job(const flamenco_job_event *event, flamenco_event *out)
             update.previous_status = fl_to_api_job_status(event->previous_status);
     }
     begin_event(&text, "/jobs", NULL, "/jobs", api_job_status_text(update.status),
-                api_job_status_text(update.previous_status));
+                api_job_status_text(update.previous_status), 0);
     fl_json w = fl_json_begin(&text.buf);
     api_write_event_job_update(&w, &update);
     int32_t rc = end_event(&text, FLAMENCO_EVENT_JOB, out);
@@ -106,7 +110,7 @@ int32_t fl_event_task(const flamenco_task_event *event, flamenco_event *out)
         update.worker = &worker;
     }
     begin_event(&text, "/jobs/", &row->job_uuid, "/task", api_task_status_text(update.status),
-                api_task_status_text(update.previous_status));
+                api_task_status_text(update.previous_status), row->activity.len + row->name.len);
     fl_json w = fl_json_begin(&text.buf);
     api_write_event_task_update(&w, &update);
     int32_t rc = end_event(&text, FLAMENCO_EVENT_TASK, out);
@@ -138,7 +142,7 @@ int32_t fl_event_worker(const flamenco_worker_event *event, flamenco_event *out)
         update.status_change = &change;
     }
     begin_event(&text, "/workers", NULL, "/workers", api_worker_status_text(update.status),
-                api_worker_status_text(update.previous_status));
+                api_worker_status_text(update.previous_status), 0);
     fl_json w = fl_json_begin(&text.buf);
     api_write_event_worker_update(&w, &update);
     int32_t rc = end_event(&text, FLAMENCO_EVENT_WORKER, out);
@@ -157,7 +161,7 @@ int32_t fl_event_worker_tag(const flamenco_tag *row, int deleted, flamenco_event
         update.tag.description = row->description;
         update.tag.has_description = 1; /* also when it is empty */
     }
-    begin_event(&text, "/workertags", NULL, "/workertags", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 });
+    begin_event(&text, "/workertags", NULL, "/workertags", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 }, 0);
     fl_json w = fl_json_begin(&text.buf);
     api_write_event_worker_tag_update(&w, &update);
     return end_event(&text, FLAMENCO_EVENT_WORKER_TAG, out);
@@ -168,7 +172,8 @@ int32_t fl_event_task_log(const flamenco_uuid *job, const flamenco_uuid *task, f
     event_text text;
     char id[37];
     api_event_task_log_update update = { .task_id = uuid_text(task, id), .log = log };
-    begin_event(&text, "/tasklog/", task, "/tasklog", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 });
+    begin_event(&text, "/tasklog/", task, "/tasklog", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 },
+                log.len + log.len / 16);
     fl_json w = fl_json_begin(&text.buf);
     api_write_event_task_log_update(&w, &update);
     int32_t rc = end_event(&text, FLAMENCO_EVENT_TASK_LOG, out);
@@ -181,7 +186,7 @@ int32_t fl_event_lifecycle(const char *type, flamenco_event *out)
 {
     event_text text;
     api_event_life_cycle event = { api_life_cycle_event_type_from(flamenco_text(type)) };
-    begin_event(&text, "/lifecycle", NULL, "/lifecycle", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 });
+    begin_event(&text, "/lifecycle", NULL, "/lifecycle", (flamenco_str){ NULL, 0 }, (flamenco_str){ NULL, 0 }, 0);
     fl_json w = fl_json_begin(&text.buf);
     api_write_event_life_cycle(&w, &event);
     return end_event(&text, FLAMENCO_EVENT_LIFECYCLE, out);

@@ -111,8 +111,8 @@ flamenco_buf *fl_shared_take(fl_buf *buf)
         return NULL;
     }
     char *data = buf->data;
-    /* Events may be kept for long: give back what growing left over, when it is much. */
-    if (data != NULL && buf->len > 0 && buf->cap - buf->len > buf->cap / 4) {
+    /* Events may be kept for long: give back what growing left over, when it is much. A small piece is not worth the copy. */
+    if (data != NULL && buf->len > 0 && buf->cap - buf->len > buf->cap / 4 && buf->cap - buf->len > 512) {
         char *less = realloc(data, buf->len);
         if (less != NULL)
             data = less;

@@ -13,6 +13,12 @@ static void publish(void *self, const flamenco_event *event)
     hub_publish(self, event);
 }
 
+static int32_t wants(void *self, uint32_t kind)
+{
+    (void)kind;
+    return hub_has_pages(self);
+}
+
 static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
 {
     (void)deadline_us;
@@ -115,6 +121,7 @@ static const flamenco_broadcaster broadcaster_table = {
     .struct_size = (uint32_t)sizeof(flamenco_broadcaster),
     .publish = publish,
     .flush = flush,
+    .wants = wants,
 };
 static const flamenco_http_routes routes_table = {
     .struct_size = (uint32_t)sizeof(flamenco_http_routes),

@@ -636,9 +636,14 @@ uint32_t hub_deliver(hub *h)
     return told;
 }
 
+int hub_has_pages(const hub *h)
+{
+    return __atomic_load_n(&h->count, __ATOMIC_RELAXED) != 0;
+}
+
 void hub_publish(hub *h, const flamenco_event *event)
 {
-    if (__atomic_load_n(&h->count, __ATOMIC_RELAXED) == 0)
+    if (!hub_has_pages(h))
         return; /* no page is open: who comes now does not hear of what was before */
     if (news_add(&h->news, event))
         return;

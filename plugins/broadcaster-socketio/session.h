@@ -73,6 +73,8 @@ struct hub {
 int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err);
 void hub_fini(hub *h);
 
+/* Whether any page is open. [any] */
+int hub_has_pages(const hub *h);
 /* Has an event delivered to everybody in its room, soon. */
 void hub_publish(hub *h, const flamenco_event *event);
 

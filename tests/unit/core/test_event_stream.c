@@ -32,10 +32,15 @@ static char stream[1 << 20]; /* what the last client got */
 
 /* ---- Server side ----------------------------------------------------------------------------------------------------- */
 
+static int hears_logs(void)
+{
+    return (fl_listeners_kinds(b.f.listeners) >> FLAMENCO_EVENT_TASK_LOG & 1) != 0;
+}
+
 static void happen_text(const char *topic, flamenco_buf *payload)
 {
     flamenco_event event = { .struct_size = (uint32_t)sizeof(event),
-                             .kind = FLAMENCO_EVENT_JOB,
+                             .kind = strncmp(topic, "/tasklog/", 9) == 0 ? FLAMENCO_EVENT_TASK_LOG : FLAMENCO_EVENT_JOB,
                              .seq = ++seq,
                              .topic = flamenco_text(topic),
                              .name = flamenco_text("/name"),
@@ -182,7 +187,9 @@ static const char *id_of(uint64_t number)
 static void everything_is_told_without_topics(void **state)
 {
     (void)state;
+    assert_false(hears_logs()); /* until somebody asks for events */
     open_stream(NULL, NULL);
+    assert_true(hears_logs());
     happen("/jobs", "{\"a\":1}");
     happen("/tasklog/x", "{\"log\":\"\xC3\xA4\"}");
     happen("/end", "{}");

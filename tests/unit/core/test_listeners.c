@@ -85,6 +85,21 @@ static void remove_takes_all_of_one_owner(void **state)
     assert_string_equal(call(FLAMENCO_EVENT_JOB), "a");
 }
 
+static void widened_receivers_hear_more_kinds(void **state)
+{
+    (void)state;
+    add(&owner_a, JOBS, a);
+    add(&owner_b, 0, b);
+    fl_listeners_widen(listeners, &owner_a, WORKERS);
+    assert_string_equal(call(FLAMENCO_EVENT_JOB), "a");
+    assert_string_equal(call(FLAMENCO_EVENT_WORKER), "a");
+    assert_true(fl_listeners_kinds(listeners) == (JOBS | WORKERS));
+    fl_listeners_remove(listeners, &owner_a);
+    assert_true(fl_listeners_kinds(listeners) == 0);
+    fl_listeners_widen(listeners, &owner_a, WORKERS); /* of one that has none */
+    assert_true(fl_listeners_kinds(listeners) == 0);
+}
+
 static void kinds_of_nobody_are_none(void **state)
 {
     (void)state;
@@ -157,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         listeners_test(receivers_get_their_kinds_in_order_of_adding),
         listeners_test(remove_takes_all_of_one_owner),
+        listeners_test(widened_receivers_hear_more_kinds),
         listeners_test(kinds_of_nobody_are_none),
         listeners_test(remove_waits_for_the_one_that_runs),
     };

@@ -118,6 +118,17 @@ static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
     return flush_result == FLAMENCO_OK ? flush_result : flamenco_fail(err, flush_result, "broken on command");
 }
 
+static int32_t does_not_want(void *self, uint32_t kind)
+{
+    (void)self;
+    note("wants %u", kind);
+    return 0;
+}
+
+static const flamenco_broadcaster deaf_table = {
+    .struct_size = (uint32_t)sizeof(flamenco_broadcaster), .publish = publish, .flush = flush, .wants = does_not_want
+};
+
 static const flamenco_broadcaster broadcaster_table = { .struct_size = (uint32_t)sizeof(flamenco_broadcaster),
                                                         .publish = publish,
                                                         .flush = flush };
@@ -325,6 +336,33 @@ static void batch_is_worked_off_in_order_of_kind_and_cause(void **state)
     assert_int_equal(touched_us, 77); /* before everything else */
     for (int i = 0; i < n_seqs; ++i)
         assert_int_equal(seqs[i], i + 1);
+}
+
+static void hear_name(void *ctx, const flamenco_event *event)
+{
+    note("%s %.*s", (const char *)ctx, (int)event->name.len, event->name.ptr);
+}
+
+static void log_events_are_made_when_somebody_hears_them(void **state)
+{
+    static const char *const expected[] = { "log 1 one", "wants 4", "event /jobs", "log 1 two", "script /tasklog" };
+    enum { N = sizeof(expected) / sizeof(expected[0]) };
+    static char ear[] = "script";
+    (void)state;
+    manager.broadcaster.table = &deaf_table;
+    fl_batch *batch = new_batch();
+    add_log(batch, 1, "one");
+    add_event(batch, "/jobs");
+    submit(batch);
+    await_trace(3);
+    assert_int_equal(fl_listeners_add(manager.listeners, ear, UINT64_C(1) << FLAMENCO_EVENT_TASK_LOG, hear_name, ear),
+                     FLAMENCO_OK);
+    batch = new_batch();
+    add_log(batch, 1, "two");
+    submit(batch);
+    await_trace(N);
+    for (int i = 0; i < N; ++i)
+        assert_true(strncmp(trace[i], expected[i], sizeof(trace[0]) - 1) == 0);
 }
 
 static void batches_keep_their_order_and_numbers_have_no_gaps(void **state)
@@ -725,6 +763,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         publisher_test(batch_is_worked_off_in_order_of_kind_and_cause),
+        publisher_test(log_events_are_made_when_somebody_hears_them),
         publisher_test(batches_keep_their_order_and_numbers_have_no_gaps),
         publisher_test(log_of_a_task_keeps_its_order),
         publisher_test(failed_append_is_counted_and_not_told_of),

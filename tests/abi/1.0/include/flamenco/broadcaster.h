@@ -25,6 +25,13 @@ typedef struct flamenco_broadcaster {
     void (*publish)(void *self, const flamenco_event *event);
     /* Waits until what was published has been handed on, at most until deadline_us (monotonic). DEADLINE. Same thread. */
     int32_t (*flush)(void *self, int64_t deadline_us, flamenco_error *err);
+
+    /* -- optional -- */
+
+    /* Whether anybody may hear of an event of this kind (FLAMENCO_EVENT_*) that is published next: 1, or 0, and then it need not
+     * be made. Asked before each text of a task log, which are many and large. Without this method everything is published.
+     * Same thread. */
+    int32_t (*wants)(void *self, uint32_t kind);
 } flamenco_broadcaster;
 
 #ifdef __cplusplus
