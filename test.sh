@@ -156,7 +156,7 @@ black_box()
             pytest_run "$folder" "$suite" -m alone
             pytest_run "$folder" "$suite" -n "$(($(nproc) + 1))" --dist loadfile -m 'not alone'
         else
-            pytest_run "$folder" "$suite" -n "$(($(nproc) + 1))" --dist loadfile
+            pytest_run "$folder" "$suite" -n "$(($(nproc) * 2))" --dist loadfile
         fi
     done
 }
