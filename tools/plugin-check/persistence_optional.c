@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * persistence_optional.c - methods that a store may leave out: shares of jobs, and what copy-data asks for. A check of a method
+ * persistence_optional.c - methods that a store may leave out: shares of jobs, what copy-data asks for, unlikely savepoints. A check of a method
  * that is not there is skipped.
  */
 #include "groups.h"
@@ -230,6 +230,52 @@ static void last_task_of_a_worker_is_told_and_set(kit *k)
     GIVES(s, FLAMENCO_E_NOT_FOUND, worker_set_last_task, NO_KEY, first);
 }
 
+/* ---- Unlikely savepoints -------------------------------------------------------------------------------------------- */
+
+/* Changes the job behind an unlikely savepoint and takes that back, alone or with the transaction, whichever the store does. */
+static void take_back_unlikely(kit_store *s, int64_t job)
+{
+    flamenco_job row = ROW(flamenco_job);
+    OK0(s, savepoint_unlikely);
+    OK(s, job_set_priority, job, 63);
+    int32_t rc = s->db->rollback_to(s->self, s->cx, &s->err);
+    if (rc == FLAMENCO_OK)
+        return;
+    EXPECT_CODE(rc, FLAMENCO_E_UNAVAILABLE, &s->err);
+    EXPECT(DB(s, job_get_key, job, &row) != FLAMENCO_OK, "a method works behind a savepoint that could not be undone");
+    EXPECT(DB(s, commit, 9) != FLAMENCO_OK, "a commit works behind a savepoint that could not be undone");
+    if (s->cx->txn != NULL)
+        s->db->rollback(s->self, s->cx);
+    store_begin(s);
+}
+
+static void unlikely_savepoint_is_kept_or_undone(kit *k)
+{
+    kit_store *s = store_start(k);
+    if (s->db->savepoint_unlikely == NULL)
+        kit_skip("it has no savepoint_unlikely");
+    int64_t job = store_job(s, 50, 0, one, 1);
+    OK0(s, savepoint_unlikely);
+    GIVES0(s, FLAMENCO_E_INVALID, savepoint_unlikely);
+    GIVES0(s, FLAMENCO_E_INVALID, savepoint);
+    OK(s, job_set_priority, job, 61);
+    OK0(s, release);
+    store_next(s);
+    EXPECT_INT(read_job(s, job).priority, 61);
+    OK0(s, savepoint_unlikely);
+    OK0(s, rollback_to); /* nothing was changed in it */
+    take_back_unlikely(s, job);
+    EXPECT_INT(read_job(s, job).priority, 61);
+    /* The next one is one that can be undone alone, whatever came before. */
+    OK(s, job_set_priority, job, 62);
+    OK0(s, savepoint);
+    OK(s, job_set_priority, job, 64);
+    OK0(s, rollback_to);
+    store_next(s);
+    EXPECT_INT(read_job(s, job).priority, 62);
+    store_check(s);
+}
+
 // clang-format off
 static const kit_check checks[] = {
     { "persistence.shares.found", FLAMENCO_PERSISTENCE, shares_are_found_with_their_groups,
@@ -241,6 +287,9 @@ static const kit_check checks[] = {
     { "persistence.failures.of-job", FLAMENCO_PERSISTENCE, failures_of_a_job_come_by_task_and_worker,
       "the failures of a job come by task and worker, those of soft-deleted workers too",
       "persistence.h: failures_of_job" },
+    { "persistence.savepoint.unlikely", FLAMENCO_PERSISTENCE, unlikely_savepoint_is_kept_or_undone,
+      "an unlikely savepoint is kept by release; rollback_to undoes it, or says that only rollback does",
+      "persistence.h: savepoint_unlikely" },
     { "persistence.worker.last-task", FLAMENCO_PERSISTENCE, last_task_of_a_worker_is_told_and_set,
       "the task most recently assigned to a worker is told and set, and `updated` stays; NOT_FOUND",
       "persistence.h: worker_last_task, worker_set_last_task" },
