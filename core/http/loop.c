@@ -71,9 +71,9 @@ static int run_messages(fl_loop *loop)
 static void on_doorbell(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
     fl_loop *loop = FL_FROM(fl_loop, doorbell, receiver);
+    (void)messages;
     pthread_mutex_lock(&loop->lock);
-    while (!h2o_linklist_is_empty(messages)) /* the ring alone */
-        h2o_linklist_unlink(messages->next);
+    h2o_linklist_unlink(&loop->ring.link); /* the one message there is */
     loop->rung = 0;
     pthread_mutex_unlock(&loop->lock);
     loop->may_yield |= run_messages(loop);
