@@ -57,6 +57,8 @@ done
 ((${#parts[@]})) || parts=("${all_parts[@]}")
 
 cd "$root" || exit 1
+[[ $root != *[[:space:]]* ]] ||
+    complain "warning: $root has a space in it, with which make, pkg-config and LD_PRELOAD cannot cope: the tests that use them will fail"
 scratch=$(mktemp -d) || exit 1
 child_pid=''
 clean_up()

@@ -26,12 +26,13 @@ def missing_plugin():
 
 @functools.lru_cache(maxsize=None)
 def preload():
-    """LD_PRELOAD for io-trouble; a sanitizer's library insists on being first."""
+    """Variables that load io-trouble; a sanitizer's library insists on being first. It is named without its folder: a space ends a
+    name in LD_PRELOAD, and the folder of a checkout may have one."""
     files = []
     if sanitizer():
         linked = subprocess.run(["ldd", str(program())], stdout=subprocess.PIPE, text=True, check=True).stdout
         files += re.findall(r"=> (\S*lib[at]san\S*)", linked)
-    return " ".join(files + [str(IO_TROUBLE)])
+    return {"LD_PRELOAD": " ".join(files + [IO_TROUBLE.name]), "LD_LIBRARY_PATH": str(IO_TROUBLE.parent)}
 
 
 class Trouble:
@@ -70,7 +71,7 @@ class FaultManager(Manager):
         self._files = files
         self.trouble = Trouble(Path(directory) / "trouble")
         if trouble_at:
-            kw["env"] = dict(kw.get("env") or {}, LD_PRELOAD=preload(), FL_TROUBLE_DIR=str(trouble_at),
+            kw["env"] = dict(kw.get("env") or {}, **preload(), FL_TROUBLE_DIR=str(trouble_at),
                              FL_TROUBLE_SWITCH=str(self.trouble.switch))
         super().__init__(directory, yaml=merge(base, yaml), reference=merge(keys, reference), **kw)
         self.storage = Path(storage) if storage else self.storage
