@@ -288,10 +288,15 @@ static void append_logs(fl_publisher *publisher, fl_batch *batch)
     latch_unref(l);
 }
 
+/* Whether anybody but the broadcaster does. */
+static int others_want(const struct flamenco *f, uint32_t kind)
+{
+    return f->n_forwarders > 0 || (fl_listeners_kinds(f->listeners) & (UINT64_C(1) << kind)) != 0;
+}
+
 int fl_publisher_wants(const struct flamenco *f, uint32_t kind)
 {
-    return f->broadcaster.table != NULL || f->n_forwarders > 0 ||
-           (fl_listeners_kinds(f->listeners) & (UINT64_C(1) << kind)) != 0;
+    return f->broadcaster.table != NULL || others_want(f, kind);
 }
 
 /* As fl_publisher_wants(), but whether anybody listens at this moment. Only for events that are made here, when what they tell is
@@ -299,7 +304,7 @@ int fl_publisher_wants(const struct flamenco *f, uint32_t kind)
 static int is_heard_now(struct flamenco *f, uint32_t kind)
 {
     /* Negative: a broadcaster that does not say. */
-    return f->n_forwarders > 0 || (fl_listeners_kinds(f->listeners) & (UINT64_C(1) << kind)) != 0 ||
+    return others_want(f, kind) ||
            (f->broadcaster.table != NULL && flamenco_broadcaster_wants(&f->broadcaster, kind) != 0);
 }
 

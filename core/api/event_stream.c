@@ -45,7 +45,6 @@ struct fl_event_streams {
     uint64_t newest; /* number of the last event */
     char epoch[9];
     flamenco_buf *hello, *keep_alive;
-    int had_client; /* atomic */
 };
 
 /* ---- What is kept ---------------------------------------------------------------------------------------------------- */
@@ -259,10 +258,7 @@ static void enter(listener *l, flamenco_str last_id)
 {
     fl_event_streams *streams = l->streams;
     fl_buf out = { 0 };
-    if (!__atomic_load_n(&streams->had_client, __ATOMIC_ACQUIRE)) {
-        fl_listeners_widen(streams->f->listeners, streams, LATE_KINDS);
-        __atomic_store_n(&streams->had_client, 1, __ATOMIC_RELEASE);
-    }
+    fl_listeners_widen(streams->f->listeners, streams, LATE_KINDS);
     pthread_mutex_lock(&streams->lock);
     (void)fl_http_feed_send(l->http, streams->hello);
     if (last_id.len > 0)

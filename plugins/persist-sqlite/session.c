@@ -181,14 +181,12 @@ int32_t fl_begin(void *self, flamenco_session *session, flamenco_cx *cx, flamenc
 int32_t fl_savepoint_unlikely(void *self, flamenco_cx *cx, flamenco_error *err)
 {
     (void)self;
-    fl_call call;
-    int32_t rc = fl_enter_savepoint(&call, cx, 0, err);
-    if (rc != FLAMENCO_OK)
-        return rc;
-    call.s->in_savepoint = 1;
-    call.s->savepoint = FL_SAVEPOINT_LEFT_OUT;
-    call.s->savepoint_changes = fl_changes(call.s);
-    return fl_leave(&call, FLAMENCO_OK);
+    int32_t rc = fl_begin_savepoint(cx, FL_SAVEPOINT_LEFT_OUT, err);
+    if (rc == FLAMENCO_OK) {
+        flamenco_session *s = fl_session_of(cx);
+        s->savepoint_changes = fl_changes(s);
+    }
+    return rc;
 }
 
 int32_t fl_rollback_to(void *self, flamenco_cx *cx, flamenco_error *err)

@@ -107,6 +107,8 @@ flamenco_session *fl_session_of(const flamenco_cx *cx);
 int32_t fl_may_enter(const flamenco_cx *cx, uint32_t how, flamenco_session **out, flamenco_error *err);
 /* Begins a method that begins or ends the executor's savepoint, which must be open or not. */
 int32_t fl_enter_savepoint(fl_call *call, flamenco_cx *cx, uint32_t must_be_open, flamenco_error *err);
+/* Begins the executor's savepoint; savepoint: FL_SAVEPOINT_PROMISED or _LEFT_OUT. */
+int32_t fl_begin_savepoint(flamenco_cx *cx, uint32_t savepoint, flamenco_error *err);
 /* Of the back end: stores the batch's number and commits; ends the transaction, undoing what was not committed. */
 int32_t fl_store_batch(flamenco_session *s, uint64_t batch_no);
 void fl_end_transaction(flamenco_session *s, flamenco_cx *cx);

@@ -54,17 +54,22 @@ int32_t fl_run_statement(flamenco_session *s, fl_sql id)
     return fl_query_run(&q);
 }
 
-int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
+int32_t fl_begin_savepoint(flamenco_cx *cx, uint32_t savepoint, flamenco_error *err)
 {
-    (void)self;
     fl_call call;
     int32_t rc = fl_enter_savepoint(&call, cx, 0, err);
     if (rc != FLAMENCO_OK)
         return rc;
-    /* The database hears of it with the first change (fl_enter): a third of the requests change nothing. */
     call.s->in_savepoint = 1;
-    call.s->savepoint = FL_SAVEPOINT_PROMISED;
+    call.s->savepoint = savepoint;
     return fl_leave(&call, FLAMENCO_OK);
+}
+
+int32_t fl_savepoint(void *self, flamenco_cx *cx, flamenco_error *err)
+{
+    (void)self;
+    /* The database hears of it with the first change (fl_enter): a third of the requests change nothing. */
+    return fl_begin_savepoint(cx, FL_SAVEPOINT_PROMISED, err);
 }
 
 int32_t fl_release(void *self, flamenco_cx *cx, flamenco_error *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * persistence_optional.c - methods that a store may leave out: shares of jobs, what copy-data asks for, unlikely savepoints. A check of a method
- * that is not there is skipped.
+ * persistence_optional.c - methods that a store may leave out: shares of jobs, what copy-data asks for, unlikely savepoints. A
+ * check of a method that is not there is skipped.
  */
 #include "groups.h"
 #include "store.h"
