@@ -230,7 +230,8 @@ flamenco_ws *fl_plugin_ws_create(struct flamenco *f, const flamenco_ws_handler *
 
 int32_t fl_plugin_ws_begin(flamenco_ws *ws, fl_http_request *http, flamenco_error *err)
 {
-    int32_t rc = fl_http_upgrade(http, &callbacks, ws, &ws->http, err);
+    int may_pack = (ws->handler->flags & FLAMENCO_WS_MAY_PACK) != 0;
+    int32_t rc = fl_http_upgrade(http, &callbacks, ws, may_pack, &ws->http, err);
     if (rc != FLAMENCO_OK)
         fl_plugin_ws_abandon(ws);
     return rc;
@@ -253,8 +254,8 @@ uint32_t fl_plugin_ws_send_all(flamenco_ws *const *ws, uint32_t n_ws, flamenco_b
     uint32_t failed = 0;
     if (n_ws == 0 || n_texts == 0)
         return 0;
-    flamenco_buf *frames = n_texts <= UINT16_MAX ? fl_http_ws_frame(FL_HTTP_WS_TEXT, texts, n_texts) : NULL;
-    if (frames == NULL) { /* whoever cannot be told of something is to come back, and ask */
+    fl_http_ws_frames frames = { .kind = FL_HTTP_WS_TEXT, .n = n_texts, .messages = texts };
+    if (n_texts > UINT16_MAX) { /* whoever cannot be told of something is to come back, and ask */
         for (uint32_t i = 0; i < n_ws; ++i)
             fl_http_ws_close(ws[i]->http, 0);
         return n_ws;
@@ -263,9 +264,9 @@ uint32_t fl_plugin_ws_send_all(flamenco_ws *const *ws, uint32_t n_ws, flamenco_b
         uint32_t n = 0;
         while (n < AT_ONCE && done < n_ws)
             some[n++] = ws[done++]->http;
-        failed += fl_http_ws_send_frames(some, n, frames, n_texts);
+        failed += fl_http_ws_send_frames(some, n, &frames);
     }
-    fl_shared_unref(frames);
+    fl_http_ws_frames_fini(&frames);
     return failed;
 }
 

@@ -115,7 +115,7 @@ static void write_pieces(fl_http_feed *feed)
     pthread_mutex_unlock(&feed->out.lock);
     feed->idle = 0;
     feed->sent_us = feed->wrote_us = fl_http_now_us();
-    fl_pace_wrote(&feed->loop->pace, (uint32_t)feed->n_pieces);
+    fl_pace_wrote(&feed->loop->pace);
     h2o_send(feed->request->req, pieces, feed->n_pieces, H2O_SEND_STATE_IN_PROGRESS);
 }
 

@@ -291,11 +291,12 @@ typedef struct fl_http_ws_callbacks {
 int fl_http_wants_upgrade(const fl_http_request *request);
 
 /* Turns the request into a WebSocket and takes it away from the caller. `callbacks` is borrowed and must outlive the
- * connection; ctx is passed to them. *out (may be NULL) gets a reference that the caller gives back by
- * fl_http_ws_unref. Errors, the request being still the caller's: INVALID (no valid handshake: answer 400), UNSUPPORTED
- * (version is not 13: answer 426 with `Sec-WebSocket-Version: 13`), NOMEM. */
-int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, fl_http_ws **out,
-                        flamenco_error *err);
+ * connection; ctx is passed to them. may_pack: what goes to many is compressed for this one, if its client offers it. *out
+ * (may be NULL) gets a reference that the caller gives back by fl_http_ws_unref. Errors, the request being still the caller's:
+ * INVALID (no valid handshake: answer 400), UNSUPPORTED (version is not 13: answer 426 with `Sec-WebSocket-Version: 13`),
+ * NOMEM. */
+int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, int may_pack,
+                        fl_http_ws **out, flamenco_error *err);
 
 #define FL_HTTP_WS_TEXT 1u
 #define FL_HTTP_WS_BINARY 2u
@@ -304,13 +305,19 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
  * one thread arrive in order. Returns 0; CANCELLED: it is closed; FULL: it is being dropped; NOMEM. */
 int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data);
 
-/* Messages with their frames' heads, in one piece with one reference, for any number of connections. NULL: no memory. */
-flamenco_buf *fl_http_ws_frame(uint32_t kind, flamenco_buf *const *messages, uint32_t n);
+/* Messages that go to many connections together. Their frames are made when the first connection needs them, plain and packed
+ * ones, each once. */
+typedef struct fl_http_ws_frames {
+    uint32_t kind, n; /* 1 to 65,535 */
+    flamenco_buf *const *messages; /* borrowed */
+    flamenco_buf *plain, *packed; /* NULL: not made; by fl_http_ws_send_frames */
+} fl_http_ws_frames;
 
-/* Queues what fl_http_ws_frame made of so many messages (at most 65,535) for many connections, as fl_http_ws_send would one
- * after the other; each loop is woken once. A connection that cannot take it is dropped, for lack of memory, too. Returns
- * how many those are; closed ones do not count. */
-uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, flamenco_buf *frames, uint32_t messages);
+/* Queues them for many connections, as fl_http_ws_send would one after the other; each loop is woken once. A connection that
+ * cannot take them is dropped, for lack of memory, too. Returns how many those are; closed ones do not count. */
+uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, fl_http_ws_frames *frames);
+/* Gives the frames back. */
+void fl_http_ws_frames_fini(fl_http_ws_frames *frames);
 
 /* Sends what is queued, then a close frame. The other end has 5 s to answer it. code 0: drops it at once. */
 void fl_http_ws_close(fl_http_ws *ws, uint32_t code);

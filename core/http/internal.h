@@ -20,6 +20,7 @@
 #include "core/base/log.h"
 #include "core/base/str.h"
 #include "core/http/http.h"
+#include "core/http/deflate.h"
 #include "core/http/outq.h"
 #include "core/http/pace.h"
 
@@ -166,6 +167,7 @@ struct fl_loop {
     fl_link paced, paced_feeds; /* those that let messages gather */
     fl_pace pace;
     fl_link stalled; /* those that something else writes to just now */
+    struct ws_batch *spare_batch; /* ws.c's */
     uint64_t next_serial;
 
     pthread_mutex_t lock;
@@ -208,6 +210,8 @@ struct fl_http {
     int go;
     int *kept; /* descriptors */
     size_t n_kept, cap_kept;
+
+    fl_deflate deflate; /* messages for many WebSockets */
 
     struct fl_files {
         pthread_mutex_t lock;

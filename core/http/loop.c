@@ -350,6 +350,7 @@ void fl_loop_fini(fl_loop *loop)
     while (loop->n_spare_arenas > 0)
         fl_arena_destroy(loop->spare_arenas[--loop->n_spare_arenas]);
     pthread_mutex_destroy(&loop->lock);
+    free(loop->spare_batch);
     free(loop->listeners);
     loop->listeners = NULL;
 }

@@ -6,11 +6,7 @@
 
 #include <time.h>
 
-#define GAP_US 10000 /* between two writes to one connection, while a write has */
-#define FEW 4 /* messages */
-#define GAP_AT_MOST_US 100000
-#define MEAN_OF 16 /* writes */
-#define MANY 1024 /* in one write, as far as the mean is concerned */
+#define GAP_US 8000 /* between two writes to one connection */
 #define PACE_PARTS 4
 #define BURST_US 100000 /* of the clock: one in PACE_PARTS of it may be spent at once */
 #define LATEST_US 100000 /* no single turn puts the next one off for longer */
@@ -25,16 +21,12 @@ static int64_t cpu_ns(void)
 
 int64_t fl_pace_due_us(const fl_pace *pace, int64_t wrote_us)
 {
-    int64_t gap_us = (int64_t)pace->messages * GAP_US / (256 * FEW);
-    gap_us = gap_us < GAP_US ? GAP_US : gap_us > GAP_AT_MOST_US ? GAP_AT_MOST_US : gap_us;
-    int64_t due_us = wrote_us + gap_us;
+    int64_t due_us = wrote_us + GAP_US;
     return due_us > pace->free_us ? due_us : pace->free_us;
 }
 
-void fl_pace_wrote(fl_pace *pace, uint32_t messages)
+void fl_pace_wrote(fl_pace *pace)
 {
-    messages = messages < MANY ? messages : MANY;
-    pace->messages = (pace->messages * (MEAN_OF - 1) + messages * 256) / MEAN_OF;
     if (pace->begun_ns == 0)
         pace->begun_ns = cpu_ns();
     ++pace->writes;

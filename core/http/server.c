@@ -172,8 +172,10 @@ static int32_t set_up_locks(fl_http *http)
         int failed =
             pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 || pthread_cond_init(&http->changed, &attr) != 0;
         pthread_condattr_destroy(&attr);
-        if (!failed)
+        if (!failed && fl_deflate_init(&http->deflate) == FLAMENCO_OK)
             return FLAMENCO_OK;
+        if (!failed)
+            pthread_cond_destroy(&http->changed);
     }
     pthread_mutex_destroy(&http->lock);
     return FLAMENCO_E_NOMEM;
@@ -314,6 +316,7 @@ void fl_http_destroy(fl_http *http)
         h2o_config_dispose(&http->globalconf);
     SSL_CTX_free(http->ssl);
     fl_listen_close(http);
+    fl_deflate_fini(&http->deflate);
     pthread_cond_destroy(&http->changed);
     pthread_mutex_destroy(&http->lock);
     free(http);

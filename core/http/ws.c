@@ -11,18 +11,20 @@
 #define CLOSE_GRACE_US 5000000
 #define CODE_NONE_GIVEN 1005
 #define CODE_BROKEN 1006
+#define CODE_NOT_VALID 1007
+#define CODE_TOO_BIG 1009
 #define MESSAGES_AT_ONCE 256u /* in one write: two pieces each, below IOV_MAX */
+#define SPARE_BATCH 8u /* messages; rarely more wait when a page's turn comes */
 #define TLS_AT_ONCE (256u << 10) /* h2o encrypts what it gets in one call at once, into memory */
-#define HEAD_MAX 10u
 #define FRAMES 3u /* beside FL_HTTP_WS_TEXT and _BINARY: messages with their heads */
 #define WAKES 8u /* loops that are woken once for many connections */
 
 /* Messages that are written together: each with its reference. */
 typedef struct ws_batch {
-    uint32_t n, cap, messages;
+    uint32_t n, cap;
     struct ws_piece {
         fl_out out;
-        unsigned char head[HEAD_MAX];
+        unsigned char head[FL_WS_HEAD_MAX];
         unsigned char head_len;
     } pieces[];
 } ws_batch;
@@ -33,6 +35,7 @@ struct fl_http_ws {
     h2o_websocket_conn_t *h2o; /* [loop] NULL when closed */
     const fl_http_ws_callbacks *callbacks;
     void *ctx;
+    int packs; /* permessage-deflate was agreed upon; constant */
     uint32_t code; /* what the other end gave */
     int closing; /* [loop] */
     int64_t closing_since_us; /* [loop] since closing is wanted; 0: it is not */
@@ -86,10 +89,14 @@ static void drop(fl_http_ws *ws)
 
 static void end_writing(fl_http_ws *ws)
 {
-    for (uint32_t i = 0; ws->batch != NULL && i < ws->batch->n; ++i)
-        fl_shared_unref(ws->batch->pieces[i].out.data);
-    free(ws->batch);
+    ws_batch *batch = ws->batch;
     ws->batch = NULL;
+    for (uint32_t i = 0; batch != NULL && i < batch->n; ++i)
+        fl_shared_unref(batch->pieces[i].out.data);
+    if (batch != NULL && batch->cap == SPARE_BATCH && ws->loop->spare_batch == NULL)
+        ws->loop->spare_batch = batch;
+    else
+        free(batch);
 }
 
 static void on_closed(fl_http_ws *ws)
@@ -108,10 +115,28 @@ static void on_closed(fl_http_ws *ws)
     fl_http_ws_unref(ws);
 }
 
+/* A message of the client's, and whether it came packed: then wslay has not looked at the text. The connection is closed for
+ * what is wrong with it. */
+static void receive(fl_http_ws *ws, uint8_t opcode, flamenco_str data, int is_packed)
+{
+    fl_buf text = { .data = NULL };
+    int32_t rc = is_packed ? fl_deflate_unpack(data, ws->loop->http->config.ws_max_message, &text) : FLAMENCO_OK;
+    if (is_packed)
+        data = fl_buf_str(&text);
+    if (rc == FLAMENCO_OK && is_packed && opcode == WSLAY_TEXT_FRAME && !fl_str_is_utf8(data))
+        rc = FLAMENCO_E_INVALID;
+    if (rc != FLAMENCO_OK)
+        fl_http_ws_close(ws, rc == FLAMENCO_E_FULL ? CODE_TOO_BIG : rc == FLAMENCO_E_INVALID ? CODE_NOT_VALID : 0);
+    else if (opcode == WSLAY_TEXT_FRAME)
+        ws->callbacks->on_text(ws->ctx, ws, data);
+    else if (ws->callbacks->on_binary != NULL)
+        ws->callbacks->on_binary(ws->ctx, ws, data);
+    fl_buf_fini(&text);
+}
+
 static void on_message(h2o_websocket_conn_t *h2o, const struct wslay_event_on_msg_recv_arg *arg)
 {
     fl_http_ws *ws = h2o->data;
-    flamenco_str data;
     if (arg == NULL) {
         on_closed(ws);
         return;
@@ -123,36 +148,12 @@ static void on_message(h2o_websocket_conn_t *h2o, const struct wslay_event_on_ms
     if (wslay_is_ctrl_frame(arg->opcode) || ws->closing || atomic_load(&ws->dropped))
         return;
     ws->spoke_us = fl_http_now_us();
-    data = (flamenco_str){ (const char *)arg->msg, arg->msg_length };
-    if (arg->opcode == WSLAY_TEXT_FRAME)
-        ws->callbacks->on_text(ws->ctx, ws, data);
-    else if (ws->callbacks->on_binary != NULL)
-        ws->callbacks->on_binary(ws->ctx, ws, data);
+    receive(ws, arg->opcode, (flamenco_str){ (const char *)arg->msg, arg->msg_length }, wslay_get_rsv1(arg->rsv));
 }
 
 void fl_ws_forget_conn(fl_http_ws *ws)
 {
     ws->conn = NULL;
-}
-
-/* Writes the head of an unmasked frame. Returns its length. */
-static unsigned char write_head(unsigned char *head, uint32_t kind, uint64_t len)
-{
-    head[0] = kind == FL_HTTP_WS_TEXT ? 0x81 : 0x82;
-    if (len < 126) {
-        head[1] = (unsigned char)len;
-        return 2;
-    }
-    if (len <= UINT16_MAX) {
-        head[1] = 126;
-        head[2] = (unsigned char)(len >> 8);
-        head[3] = (unsigned char)len;
-        return 4;
-    }
-    head[1] = 127;
-    for (unsigned i = 0; i < 8; ++i)
-        head[2 + i] = (unsigned char)(len >> (56 - 8 * i));
-    return 10;
 }
 
 static void on_written(h2o_socket_t *sock, const char *err)
@@ -176,11 +177,55 @@ static void take_batch(fl_http_ws *ws, ws_batch *batch)
         struct ws_piece *one = &batch->pieces[batch->n++];
         one->out = fl_outq_pop(&ws->out);
         uint64_t len = fl_shared_str(one->out.data).len;
-        one->head_len = one->out.kind == FRAMES ? 0 : write_head(one->head, one->out.kind, len);
-        batch->messages += one->out.messages;
+        one->head_len = 0;
+        if (one->out.kind != FRAMES)
+            one->head_len = (unsigned char)fl_ws_write_head(one->head, one->out.kind, 0, len);
         bytes += one->head_len + len;
     }
     pthread_mutex_unlock(&ws->out.lock);
+}
+
+/* Room for `count` messages, or as many as are written at once: mostly what the loop has at hand. NULL: no memory. */
+static ws_batch *make_batch(fl_loop *loop, uint32_t count)
+{
+    ws_batch *batch = loop->spare_batch;
+    uint32_t cap = count <= SPARE_BATCH ? SPARE_BATCH : count < MESSAGES_AT_ONCE ? count : MESSAGES_AT_ONCE;
+    if (cap == SPARE_BATCH && batch != NULL)
+        loop->spare_batch = NULL;
+    else
+        batch = malloc(sizeof(*batch) + cap * sizeof(batch->pieces[0]));
+    if (batch != NULL)
+        *batch = (ws_batch){ .cap = cap };
+    return batch;
+}
+
+/* Writes what the socket takes without waiting, past h2o, which would call back for it once more. Returns how many of the
+ * bytes; none of a broken one, which h2o finds out. */
+static size_t write_at_once(h2o_socket_t *sock, struct iovec *pieces, size_t n)
+{
+    struct msghdr message = { .msg_iov = pieces, .msg_iovlen = n };
+    if (sock->ssl != NULL)
+        return 0;
+    ssize_t written = sendmsg(h2o_socket_get_fd(sock), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written <= 0)
+        return 0;
+    sock->bytes_written += (size_t)written;
+    return (size_t)written;
+}
+
+/* Leaves what is behind the first `done` bytes. Returns how many pieces that are. */
+static size_t drop_written(h2o_iovec_t *pieces, size_t n, size_t done)
+{
+    size_t first = 0;
+    while (first < n && done >= pieces[first].len)
+        done -= pieces[first++].len;
+    for (size_t i = first; i < n; ++i)
+        pieces[i - first] = pieces[i];
+    if (first < n) {
+        pieces[0].base += done;
+        pieces[0].len -= done;
+    }
+    return n - first;
 }
 
 /* Takes messages from the queue, in which there are `count`, and writes them. */
@@ -188,14 +233,12 @@ static void write_batch(fl_http_ws *ws, uint32_t count)
 {
     h2o_iovec_t pieces[2 * MESSAGES_AT_ONCE];
     size_t n = 0;
-    uint32_t cap = count < MESSAGES_AT_ONCE ? count : MESSAGES_AT_ONCE;
-    ws_batch *batch = malloc(sizeof(*batch) + cap * sizeof(batch->pieces[0]));
+    ws_batch *batch = make_batch(ws->loop, count);
     if (batch == NULL) {
         fl_error("http", "no memory to write to a WebSocket");
         drop(ws);
         return;
     }
-    *batch = (ws_batch){ .cap = cap };
     take_batch(ws, batch);
     ws->batch = batch;
     for (uint32_t i = 0; i < batch->n; ++i) {
@@ -207,8 +250,16 @@ static void write_batch(fl_http_ws *ws, uint32_t count)
             pieces[n++] = h2o_iovec_init(text.ptr, text.len);
     }
     ws->wrote_us = fl_http_now_us();
-    fl_pace_wrote(&ws->loop->pace, batch->messages);
-    h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
+    fl_pace_wrote(&ws->loop->pace);
+    n = drop_written(pieces, n, write_at_once(ws->h2o->sock, (struct iovec *)pieces, n));
+    if (n > 0) {
+        h2o_socket_write(ws->h2o->sock, pieces, n, on_written);
+        return;
+    }
+    count -= batch->n;
+    end_writing(ws);
+    if (count > 0 || ws->closing_since_us != 0)
+        mark_dirty(ws);
 }
 
 /* What other threads have asked for since. */
@@ -379,6 +430,11 @@ void fl_ws_close_all(fl_loop *loop, uint32_t code)
     }
 }
 
+static const char *packing_answer(const fl_http_request *request)
+{
+    return fl_deflate_answer(fl_http_request_header_text(request, "sec-websocket-extensions"));
+}
+
 static void begin_upgrade(fl_msg *msg)
 {
     fl_http_request *request = FL_FROM(fl_http_request, msg, msg);
@@ -403,8 +459,15 @@ static void begin_upgrade(fl_msg *msg)
     fl_conn_end_polled(ws->conn);
     h2o_socket_read_stop(ws->conn->sock);
     atomic_fetch_add_explicit(&loop->n_ws, 1, memory_order_relaxed);
+    if (ws->packs) {
+        const char *answer = packing_answer(request);
+        h2o_add_header_by_str(&request->req->pool, &request->req->res.headers, H2O_STRLIT("sec-websocket-extensions"),
+                              0, NULL, answer, strlen(answer));
+    }
     ws->h2o = h2o_upgrade_to_websocket(request->req, key, ws, on_message);
     wslay_event_config_set_max_recv_msg_length(ws->h2o->ws_ctx, loop->http->config.ws_max_message);
+    if (ws->packs)
+        wslay_event_config_set_allowed_rsv_bits(ws->h2o->ws_ctx, WSLAY_RSV1_BIT);
     if (ws->callbacks->on_open != NULL)
         ws->callbacks->on_open(ws->ctx, ws);
     if (loop->phase >= FL_PHASE_STOP)
@@ -421,8 +484,8 @@ int fl_http_wants_upgrade(const fl_http_request *request)
                                FL_STR("websocket"));
 }
 
-int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, fl_http_ws **out,
-                        flamenco_error *err)
+int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, int may_pack,
+                        fl_http_ws **out, flamenco_error *err)
 {
     const char *key = NULL;
     fl_http_ws *ws;
@@ -442,6 +505,7 @@ int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *ca
     ws->callbacks = callbacks;
     ws->ctx = ctx;
     ws->code = CODE_BROKEN;
+    ws->packs = may_pack && packing_answer(request) != NULL;
     fl_link_init(&ws->dirty);
     before = atomic_exchange(&request->ended, 1);
     assert(before == 0);
@@ -494,22 +558,43 @@ int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
     return rc;
 }
 
-flamenco_buf *fl_http_ws_frame(uint32_t kind, flamenco_buf *const *messages, uint32_t n)
+static flamenco_buf *make_plain(const fl_http_ws_frames *f)
 {
-    unsigned char head[HEAD_MAX];
+    unsigned char head[FL_WS_HEAD_MAX];
     uint64_t len = 0;
-    for (uint32_t i = 0; i < n; ++i)
-        len += write_head(head, kind, fl_shared_str(messages[i]).len) + fl_shared_str(messages[i]).len;
+    for (uint32_t i = 0; i < f->n; ++i) {
+        uint64_t text_len = fl_shared_str(f->messages[i]).len;
+        len += fl_ws_write_head(head, f->kind, 0, text_len) + text_len;
+    }
     flamenco_buf *frames = fl_shared_create((size_t)len);
     char *at = frames != NULL ? fl_shared_data(frames) : NULL;
-    for (uint32_t i = 0; at != NULL && i < n; ++i) {
-        flamenco_str text = fl_shared_str(messages[i]);
-        at += write_head((unsigned char *)at, kind, text.len);
+    for (uint32_t i = 0; at != NULL && i < f->n; ++i) {
+        flamenco_str text = fl_shared_str(f->messages[i]);
+        at += fl_ws_write_head((unsigned char *)at, f->kind, 0, text.len);
         if (text.len > 0)
             memcpy(at, text.ptr, (size_t)text.len);
         at += text.len;
     }
     return frames;
+}
+
+/* What this connection is to get; NULL: no memory. */
+static flamenco_buf *frames_for(const fl_http_ws *ws, fl_http_ws_frames *f)
+{
+    if (ws->packs && f->packed == NULL && fl_deflate_is_worth_it(f->messages, f->n))
+        f->packed = fl_deflate_frames(&ws->loop->http->deflate, f->kind, f->messages, f->n);
+    if (ws->packs && f->packed != NULL)
+        return f->packed;
+    if (f->plain == NULL)
+        f->plain = make_plain(f);
+    return f->plain;
+}
+
+void fl_http_ws_frames_fini(fl_http_ws_frames *frames)
+{
+    fl_shared_unref(frames->plain);
+    fl_shared_unref(frames->packed);
+    frames->plain = frames->packed = NULL;
 }
 
 /* The connections of one loop that are to be looked at, one behind the other. */
@@ -534,18 +619,20 @@ static void add_wake(ws_wakes *wakes, fl_loop *loop, fl_msg *wake)
     wakes[i].last = wake;
 }
 
-uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, flamenco_buf *frames, uint32_t messages)
+uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, fl_http_ws_frames *frames)
 {
     ws_wakes wakes[WAKES] = { { 0 } };
     uint32_t failed = 0;
-    assert(messages > 0 && messages <= UINT16_MAX);
+    assert(frames->n > 0 && frames->n <= UINT16_MAX);
     for (uint32_t i = 0; i < n_ws; ++i) {
         fl_http_ws *to = ws[i];
         if (atomic_load(&to->closed) != 0)
             continue;
+        flamenco_buf *bytes = frames_for(to, frames);
         pthread_mutex_lock(&to->out.lock);
-        int32_t rc = atomic_load(&to->dropped) != 0 ? FLAMENCO_E_FULL
-                                                    : queue(to, (fl_out){ frames, FRAMES, (uint16_t)messages });
+        int32_t rc = FLAMENCO_E_FULL;
+        if (atomic_load(&to->dropped) == 0)
+            rc = bytes != NULL ? queue(to, (fl_out){ bytes, FRAMES, (uint16_t)frames->n }) : FLAMENCO_E_NOMEM;
         if (rc == FLAMENCO_E_NOMEM) { /* rather gone, and back with all news, than without some */
             to->close_asked = 1;
             to->close_code = 0;

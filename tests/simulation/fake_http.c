@@ -371,12 +371,13 @@ int fl_http_wants_upgrade(const fl_http_request *request)
     return 0;
 }
 
-int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, fl_http_ws **out,
-                        flamenco_error *err)
+int32_t fl_http_upgrade(fl_http_request *request, const fl_http_ws_callbacks *callbacks, void *ctx, int may_pack,
+                        fl_http_ws **out, flamenco_error *err)
 {
     (void)request;
     (void)callbacks;
     (void)ctx;
+    (void)may_pack;
     (void)out;
     return flamenco_fail(err, FLAMENCO_E_UNSUPPORTED, "no network here");
 }
@@ -389,19 +390,15 @@ int32_t fl_http_ws_send(fl_http_ws *ws, uint32_t kind, flamenco_buf *data)
     return FLAMENCO_E_CANCELLED;
 }
 
-flamenco_buf *fl_http_ws_frame(uint32_t kind, flamenco_buf *const *messages, uint32_t n)
+void fl_http_ws_frames_fini(fl_http_ws_frames *frames)
 {
-    (void)kind;
-    (void)messages;
-    (void)n;
-    return NULL;
+    (void)frames;
 }
 
-uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, flamenco_buf *frames, uint32_t messages)
+uint32_t fl_http_ws_send_frames(fl_http_ws *const *ws, uint32_t n_ws, fl_http_ws_frames *frames)
 {
     (void)ws;
     (void)frames;
-    (void)messages;
     return n_ws;
 }
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+import zlib
 
 from .http import Raw
 from .manager import scale
@@ -28,6 +29,7 @@ class WebSocket:
         self.key = base64.b64encode(os.urandom(16)).decode()
         self.reply_head = {}
         self.fragments = b""
+        self.unpacker, self.packed = zlib.decompressobj(-15), 0 # packed: messages that came compressed
         head = [("Connection", "keep-alive, Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
                 ("Sec-WebSocket-Key", self.key)]
         given = {k.lower() for k, _ in headers}
@@ -48,9 +50,9 @@ class WebSocket:
     def close(self):
         self.raw.close()
 
-    def frame(self, payload, opcode=TEXT, fin=True, mask=True):
+    def frame(self, payload, opcode=TEXT, fin=True, mask=True, packed=False):
         data = payload.encode() if isinstance(payload, str) else payload
-        head = bytes([(0x80 if fin else 0) | opcode])
+        head = bytes([(0x80 if fin else 0) | (0x40 if packed else 0) | opcode])
         bit = 0x80 if mask else 0
         if len(data) < 126:
             head += bytes([bit | len(data)])
@@ -76,7 +78,11 @@ class WebSocket:
                 length = int.from_bytes(self.raw._exactly(2), "big")
             elif length == 127:
                 length = int.from_bytes(self.raw._exactly(8), "big")
-            return first & 0x0F, self.raw._exactly(length)
+            payload = self.raw._exactly(length)
+            if first & 0x40:
+                self.packed += 1
+                payload = self.unpacker.decompress(payload + b"\0\0\xff\xff") # RFC 7692, 7.2.2
+            return first & 0x0F, payload
         except (ConnectionError, ConnectionResetError):
             raise Closed(1006) from None
 

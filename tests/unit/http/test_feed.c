@@ -274,25 +274,6 @@ static void a_rested_loop_may_write_for_a_burst(void **state)
     assert_true(pace.free_us > NOW);
 }
 
-static void the_more_a_write_brings_the_further_the_next(void **state)
-{
-    fl_pace pace = { 0 };
-    (void)state;
-    int64_t least_us = fl_pace_due_us(&pace, NOW) - NOW, before_us = least_us;
-    for (int i = 0; i < 100; ++i)
-        fl_pace_wrote(&pace, 3);
-    assert_int_equal(fl_pace_due_us(&pace, NOW) - NOW, least_us);
-    for (int i = 0; i < 100; ++i) {
-        fl_pace_wrote(&pace, 1000000);
-        assert_true(fl_pace_due_us(&pace, NOW) - NOW >= before_us);
-        before_us = fl_pace_due_us(&pace, NOW) - NOW;
-    }
-    assert_int_equal(before_us, 100000);
-    for (int i = 0; i < 200; ++i)
-        fl_pace_wrote(&pace, 1);
-    assert_int_equal(fl_pace_due_us(&pace, NOW) - NOW, least_us);
-}
-
 static void writing_takes_a_small_part_of_the_time(void **state)
 {
     fl_pace pace = { 0 };
@@ -323,7 +304,7 @@ static void a_turn_has_so_many_writes(void **state)
     (void)state;
     for (unsigned i = 0; i < FL_PACE_TURN; ++i) {
         assert_true(fl_pace_goes_on(&pace));
-        fl_pace_wrote(&pace, 1);
+        fl_pace_wrote(&pace);
     }
     assert_false(fl_pace_goes_on(&pace));
     fl_pace_end_turn(&pace, NOW);
@@ -343,7 +324,6 @@ int main(void)
         cmocka_unit_test_setup(stopping_ends_feeds, set_up),
         cmocka_unit_test(writes_to_one_connection_keep_their_distance),
         cmocka_unit_test(a_rested_loop_may_write_for_a_burst),
-        cmocka_unit_test(the_more_a_write_brings_the_further_the_next),
         cmocka_unit_test(writing_takes_a_small_part_of_the_time),
         cmocka_unit_test(one_long_turn_puts_off_the_next_for_a_moment_only),
         cmocka_unit_test(a_turn_has_so_many_writes),

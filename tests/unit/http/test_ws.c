@@ -160,7 +160,7 @@ static void open_ws(client *to, fl_http_ws **out)
     fl_http_request *request = harness_take(&h);
     assert_non_null(request);
     assert_true(fl_http_wants_upgrade(request));
-    assert_int_equal(fl_http_upgrade(request, &callbacks, &h, out, NULL), FLAMENCO_OK);
+    assert_int_equal(fl_http_upgrade(request, &callbacks, &h, 0, out, NULL), FLAMENCO_OK);
     assert_int_equal(client_read(to, &r, 1), 0);
     assert_int_equal(r.status, 101);
     assert_true(response_header(&r, "Sec-WebSocket-Accept", text, sizeof(text)));
@@ -370,11 +370,10 @@ static void many_who_are_told_in_one_call_get_all_of_it_in_order(void **state)
         snprintf(text, sizeof(text), "%200d", n);
         texts[1] = shared_text(text, 1);
         texts[2] = shared_text("", 1);
-        flamenco_buf *frames = fl_http_ws_frame(FL_HTTP_WS_TEXT, texts, 3);
-        assert_non_null(frames);
-        assert_int_equal(fl_http_ws_send_frames(ws, 20, frames, 3), 0);
+        fl_http_ws_frames frames = { .kind = FL_HTTP_WS_TEXT, .n = 3, .messages = texts };
+        assert_int_equal(fl_http_ws_send_frames(ws, 20, &frames), 0);
         assert_int_equal(fl_http_ws_send(ws[n % 20], FL_HTTP_WS_BINARY, texts[0]), FLAMENCO_OK);
-        fl_shared_unref(frames);
+        fl_http_ws_frames_fini(&frames);
         for (int k = 0; k < 3; ++k)
             fl_shared_unref(texts[k]);
     }
@@ -399,7 +398,7 @@ static void many_who_are_told_in_one_call_get_all_of_it_in_order(void **state)
 static void telling_many_passes_over_who_is_gone_and_drops_who_does_not_read(void **state)
 {
     flamenco_buf *text = shared_text("0123456789abcdef", 4096);
-    flamenco_buf *frames = fl_http_ws_frame(FL_HTTP_WS_TEXT, &text, 1);
+    fl_http_ws_frames frames = { .kind = FL_HTTP_WS_TEXT, .n = 1, .messages = &text };
     client gone, reads;
     fl_http_ws *ws[3];
     uint32_t dropped = 0;
@@ -411,22 +410,22 @@ static void telling_many_passes_over_who_is_gone_and_drops_who_does_not_read(voi
     ws[2] = h.ws;
     client_close(&gone);
     assert_true(harness_wait_stat(&h, STAT(websockets), 2));
-    assert_int_equal(fl_http_ws_send_frames(ws, 1, frames, 1), 0);
+    assert_int_equal(fl_http_ws_send_frames(ws, 1, &frames), 0);
     while (dropped == 0 && harness_stat(&h, STAT(cut)) == 0)
-        dropped = fl_http_ws_send_frames(ws + 2, 1, frames, 1);
+        dropped = fl_http_ws_send_frames(ws + 2, 1, &frames);
     assert_true(harness_wait_stat(&h, STAT(websockets), 1));
     assert_int_equal(harness_stat(&h, STAT(cut)), 1);
     flamenco_buf *last = shared_text("last", 1);
-    flamenco_buf *last_frames = fl_http_ws_frame(FL_HTTP_WS_TEXT, &last, 1);
-    assert_int_equal(fl_http_ws_send_frames(ws, 3, last_frames, 1), 0);
+    fl_http_ws_frames last_frames = { .kind = FL_HTTP_WS_TEXT, .n = 1, .messages = &last };
+    assert_int_equal(fl_http_ws_send_frames(ws, 3, &last_frames), 0);
     assert_int_equal(read_frame(&reads, got, sizeof(got)), 1);
     assert_string_equal(got, "last");
     client_close(&reads);
     fl_http_ws_unref(ws[0]);
     fl_http_ws_unref(ws[1]);
-    fl_shared_unref(last_frames);
+    fl_http_ws_frames_fini(&last_frames);
     fl_shared_unref(last);
-    fl_shared_unref(frames);
+    fl_http_ws_frames_fini(&frames);
     fl_shared_unref(text);
 }
 
@@ -552,7 +551,7 @@ static void a_broken_handshake_stays_a_request(void **state)
         assert_int_equal(client_say(&one, cases[i].text), 0);
         fl_http_request *request = harness_take(&h);
         assert_non_null(request);
-        assert_int_equal(fl_http_upgrade(request, &callbacks, &h, NULL, NULL), cases[i].code);
+        assert_int_equal(fl_http_upgrade(request, &callbacks, &h, 0, NULL, NULL), cases[i].code);
         answer_text(request, "no");
         assert_int_equal(client_read(&one, &r, 0), 0);
         assert_int_equal(r.status, 200);
