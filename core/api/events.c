@@ -85,6 +85,7 @@ int32_t fl_event_job(const flamenco_job_event *event, flamenco_event *out)
     api_write_event_job_update(&w, &update);
     int32_t rc = end_event(&text, FLAMENCO_EVENT_JOB, out);
     out->job = row->uuid;
+    out->flags = event->flags & FLAMENCO_JOB_EVENT_STEPS ? FLAMENCO_EVENT_FLAG_STEPS : 0;
     return rc;
 }
 
@@ -117,6 +118,7 @@ int32_t fl_event_task(const flamenco_task_event *event, flamenco_event *out)
     out->job = row->job_uuid;
     out->task = row->uuid;
     out->worker = row->worker_uuid;
+    out->flags = event->previous_status == FLAMENCO_PREVIOUS_NONE ? FLAMENCO_EVENT_FLAG_STEPS : 0;
     return rc;
 }
 

@@ -161,6 +161,7 @@ static int32_t save_progress(fl_call *call, const api_task_update *body, flamenc
         return rc;
     flamenco_job_event event = { .struct_size = (uint32_t)sizeof(event),
                                  .previous_status = FLAMENCO_PREVIOUS_NONE,
+                                 .flags = FLAMENCO_JOB_EVENT_STEPS,
                                  .row = &job };
     return call->cx->pub.host->emit_job(&call->cx->pub, &event);
 }

@@ -152,6 +152,10 @@ static inline int flamenco_cx_cancelled(const flamenco_cx *cx)
 #define FLAMENCO_EVENT_WORKER 6u
 #define FLAMENCO_EVENT_WORKER_TAG 7u
 
+/* Of a job or a task: nothing but its step counts and activity changed. The next event of the same kind and job or task says all
+ * that this one does. */
+#define FLAMENCO_EVENT_FLAG_STEPS 1u
+
 /* A counted, immutable run of bytes that several receivers share. */
 typedef struct flamenco_buf flamenco_buf;
 
@@ -166,6 +170,8 @@ typedef struct flamenco_event {
     flamenco_uuid job, task, worker;
     flamenco_str status, previous_status; /* empty when the payload has none */
     flamenco_buf *buf; /* holds every text above; a receiver that keeps the event takes a reference (host->buf_ref) */
+    uint32_t flags; /* FLAMENCO_EVENT_FLAG_* */
+    uint32_t reserved;
 } flamenco_event;
 
 /* Receives an event after its commit, in order, on the publisher's thread; must not block. event is borrowed. [any] */

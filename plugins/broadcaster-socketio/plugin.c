@@ -15,15 +15,14 @@ static void publish(void *self, const flamenco_event *event)
 
 static int32_t wants(void *self, uint32_t kind)
 {
-    (void)kind;
-    return hub_has_pages(self);
+    return hub_wants(self, kind);
 }
 
 static int32_t flush(void *self, int64_t deadline_us, flamenco_error *err)
 {
     (void)deadline_us;
     (void)err;
-    (void)hub_deliver(self); /* what was published is in the host's queues then */
+    hub_deliver(self); /* what was published is in the host's queues then */
     return FLAMENCO_OK;
 }
 
@@ -58,11 +57,20 @@ static int32_t create(const flamenco_host *host, void **self_out, flamenco_error
     return FLAMENCO_OK;
 }
 
+static compression read_compression(flamenco_str text)
+{
+    if (flamenco_str_equal(text, flamenco_text("all")))
+        return COMPRESSION_ALL;
+    return flamenco_str_equal(text, flamenco_text("off")) ? COMPRESSION_OFF : COMPRESSION_ENGINE4;
+}
+
 static int32_t configure(void *self, const flamenco_config *config, flamenco_error *err)
 {
     hub *h = self;
     h->clients_at_most = (uint64_t)config->integer(config->c, "clients");
     h->rooms_at_most = (uint32_t)config->integer(config->c, "subscriptions");
+    h->steps_us = config->integer(config->c, "steps_interval");
+    h->compression = read_compression(config->text(config->c, "compression"));
     return hub_init(h, h->host, err);
 }
 
@@ -155,7 +163,25 @@ static const flamenco_setting subscriptions_setting = {
     .unit = "rooms",
     .doc = "How many rooms one client may be in; a subscription to a job takes two.",
 };
-static const flamenco_setting *const settings[] = { &clients_setting, &subscriptions_setting, NULL };
+static const flamenco_setting compression_setting = {
+    .struct_size = (uint32_t)sizeof(flamenco_setting),
+    .type = FLAMENCO_SETTING_CHOICE,
+    .key = "compression",
+    .default_text = "engine4",
+    .choices = "engine4 all off",
+    .doc = "For which WebSockets events are compressed, if they offer it: those of Engine.IO 4, all, or none.",
+};
+static const flamenco_setting steps_interval_setting = {
+    .struct_size = (uint32_t)sizeof(flamenco_setting),
+    .type = FLAMENCO_SETTING_DURATION,
+    .key = "steps_interval",
+    .default_text = "100ms",
+    .max = 10000000,
+    .doc = "While many events come, pages get the newest step counts of jobs and tasks so often; 0: each of them, "
+           "with all else.",
+};
+static const flamenco_setting *const settings[] = { &clients_setting, &subscriptions_setting, &compression_setting,
+                                                    &steps_interval_setting, NULL };
 
 static const flamenco_plugin plugin = {
     FLAMENCO_PLUGIN_INIT, .id = "broadcaster-socketio",

@@ -25,6 +25,8 @@ int32_t rooms_init(rooms *all, uint32_t seed)
     all->n_buckets = BUCKETS_FIRST;
     all->count = 0;
     all->seed = seed;
+    all->task_logs = 0;
+    memset(all->of_hash, 0, sizeof(all->of_hash));
     return FLAMENCO_OK;
 }
 
@@ -40,6 +42,34 @@ static sio_room **place_of(rooms *all, uint32_t hash, flamenco_str name)
     while (*at != NULL && ((*at)->hash != hash || !flamenco_str_equal(flamenco_text((*at)->name), name)))
         at = &(*at)->next;
     return at;
+}
+
+static void add_to(uint32_t *counter, int32_t change)
+{
+    __atomic_store_n(counter, *counter + (uint32_t)change, __ATOMIC_RELEASE);
+}
+
+/* A room came (1) or went (-1). */
+static void count_room(rooms *all, const sio_room *r, int32_t change)
+{
+    static const char logs[] = "/tasklog/";
+    all->count += (uint32_t)change;
+    add_to(&all->of_hash[r->hash % ROOMS_HASHES], change);
+    add_to(&all->of_hash[r->hash / ROOMS_HASHES % ROOMS_HASHES], change);
+    if (strncmp(r->name, logs, sizeof(logs) - 1) == 0)
+        add_to(&all->task_logs, change);
+}
+
+int rooms_may_hear(const rooms *all, flamenco_str name)
+{
+    uint32_t hash = hash_of(all, name);
+    return __atomic_load_n(&all->of_hash[hash % ROOMS_HASHES], __ATOMIC_ACQUIRE) != 0 &&
+           __atomic_load_n(&all->of_hash[hash / ROOMS_HASHES % ROOMS_HASHES], __ATOMIC_ACQUIRE) != 0;
+}
+
+int rooms_have_task_logs(const rooms *all)
+{
+    return __atomic_load_n(&all->task_logs, __ATOMIC_ACQUIRE) != 0;
 }
 
 sio_room *rooms_find(rooms *all, flamenco_str name)
@@ -82,7 +112,7 @@ static sio_room *find_or_make(rooms *all, const char *name)
     r->hash = hash;
     memcpy(r->name, name, (size_t)text.len);
     *place_of(all, hash, text) = r;
-    ++all->count;
+    count_room(all, r, 1);
     return r;
 }
 
@@ -91,7 +121,7 @@ static void forget_if_empty(rooms *all, sio_room *r)
     if (r->count > 0)
         return;
     *place_of(all, r->hash, flamenco_text(r->name)) = r->next;
-    --all->count;
+    count_room(all, r, -1);
     free(r->members);
     free(r);
 }

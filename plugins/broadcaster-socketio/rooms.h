@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * rooms.h - who has asked for which topic. Everything here is under the hub's lock.
+ * rooms.h - who has asked for which topic. Everything here is under the hub's lock, but for two questions of who publishes.
  */
 #ifndef SOCKETIO_ROOMS_H
 #define SOCKETIO_ROOMS_H
@@ -35,15 +35,25 @@ struct room {
     char name[64];
 };
 
+#define ROOMS_HASHES 4096u
+
 /* All rooms that anybody is in. */
 typedef struct rooms {
     sio_room **buckets;
     uint32_t n_buckets, count; /* n_buckets: a power of two */
     uint32_t seed; /* names are the clients' choice */
+    uint32_t task_logs; /* how many are for the log of a task; this and the next are read without the lock, too */
+    uint32_t of_hash[ROOMS_HASHES]; /* how many there are by two parts of the hash of their names */
 } rooms;
 
 int32_t rooms_init(rooms *all, uint32_t seed);
 void rooms_fini(rooms *all); /* they must be empty */
+
+/* Whether anybody may be in that room: 0 is certain, 1 is nearly. [any] */
+int rooms_may_hear(const rooms *all, flamenco_str name);
+
+/* Whether anybody reads the log of any task. [any] */
+int rooms_have_task_logs(const rooms *all);
 
 /* NULL: nobody is in that room. */
 sio_room *rooms_find(rooms *all, flamenco_str name);

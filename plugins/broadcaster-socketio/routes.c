@@ -35,9 +35,14 @@ static void gone(void *ctx, flamenco_ws *ws)
     session_unref(ctx);
 }
 
-static const flamenco_ws_handler new_handler = { (uint32_t)sizeof(flamenco_ws_handler), 0, new_opened, received, gone };
-static const flamenco_ws_handler probe_handler = { (uint32_t)sizeof(flamenco_ws_handler), 0, probe_opened, received,
-                                                   gone };
+#define HANDLER(flags, opened) \
+    { \
+        (uint32_t)sizeof(flamenco_ws_handler), flags, opened, received, gone \
+    }
+static const flamenco_ws_handler new_handler = HANDLER(0, new_opened);
+static const flamenco_ws_handler new_packed_handler = HANDLER(FLAMENCO_WS_MAY_PACK, new_opened);
+static const flamenco_ws_handler probe_handler = HANDLER(0, probe_opened);
+static const flamenco_ws_handler probe_packed_handler = HANDLER(FLAMENCO_WS_MAY_PACK, probe_opened);
 
 /* ---- Replies --------------------------------------------------------------------------------------------------------- */
 
@@ -77,7 +82,11 @@ static int32_t start_websocket(hub *h, uint32_t revision, flamenco_str sid, flam
     session *s = sid.ptr != NULL ? session_find(h, sid) : session_create(h, revision, reply);
     if (s == NULL)
         return sid.ptr != NULL ? answer_problem(reply, 1, "Session ID unknown") : FLAMENCO_E_NOMEM;
-    int32_t rc = reply->websocket(reply->r, sid.ptr != NULL ? &probe_handler : &new_handler, s);
+    int packs = h->compression == COMPRESSION_ALL || (h->compression == COMPRESSION_ENGINE4 && s->revision == 4);
+    const flamenco_ws_handler *handler = packs ? &new_packed_handler : &new_handler;
+    if (sid.ptr != NULL)
+        handler = packs ? &probe_packed_handler : &probe_handler;
+    int32_t rc = reply->websocket(reply->r, handler, s);
     if (rc != FLAMENCO_OK)
         session_unref(s);
     return rc;

@@ -4,6 +4,8 @@
  */
 #include "session.h"
 
+#include "outdated.h"
+
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -35,9 +37,9 @@ static flamenco_buf *make(hub *h, const char *text)
     return h->host->buf_make(flamenco_text(text));
 }
 
-static uint32_t tell_all(void *ctx)
+static void tell_all(void *ctx)
 {
-    return hub_deliver(ctx);
+    hub_deliver(ctx);
 }
 
 int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err)
@@ -54,7 +56,7 @@ int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err)
     h->close = make(h, "1");
     h->noop = make(h, "6");
     if (h->ping == NULL || h->pong == NULL || h->probe == NULL || h->connect == NULL || h->close == NULL ||
-        h->noop == NULL || news_init(&h->news, host, tell_all, h, err) != FLAMENCO_OK ||
+        h->noop == NULL || news_init(&h->news, host, h->steps_us, tell_all, h, err) != FLAMENCO_OK ||
         rooms_init(&h->rooms, seed) != FLAMENCO_OK)
         return flamenco_fail(err, FLAMENCO_E_NOMEM, "out of memory");
     return FLAMENCO_OK;
@@ -132,7 +134,7 @@ session *session_find(hub *h, flamenco_str sid)
 }
 
 static void close_locked(session *s);
-static uint32_t deliver_locked(hub *h);
+static void deliver_locked(hub *h);
 
 /* ---- Sending, with the lock held ---------------------------------------------------------------------------------------- */
 
@@ -485,7 +487,8 @@ void session_receive(session *s, flamenco_ws *ws, flamenco_str text)
     int64_t now_us = s->hub->host->monotonic_us(s->hub->host->h);
     pthread_mutex_lock(&s->hub->lock);
     s->heard_us = now_us;
-    deliver_locked(s->hub); /* what happened before this is told before it is answered */
+    if (p.kind != PACKET_PING && p.kind != PACKET_PONG)
+        deliver_locked(s->hub); /* what happened before this is told before it is answered */
     int ours = !s->closed && (ws == s->ws || ws == s->probe);
     if (ours && p.kind != PACKET_EVENT)
         receive_control(s, ws, &p);
@@ -576,14 +579,14 @@ static void send_to_room(hub *h, sio_room *r, flamenco_buf *const *packets, uint
         h->slow += any->ws_send_all(h->listeners, listening, packets, n);
 }
 
-/* Tells the members of the room that n events are for. Returns how many they were told, 0 when nobody is there. */
-static uint32_t tell_room(hub *h, const flamenco_event *const *events, uint32_t n)
+/* Tells the members of the room that n events are for. */
+static void tell_room(hub *h, const flamenco_event *const *events, uint32_t n)
 {
     flamenco_buf *packets[TOGETHER];
     sio_room *r = rooms_find(&h->rooms, events[0]->topic);
     uint32_t made = 0;
     if (r == NULL)
-        return 0;
+        return;
     while (made < n && (packets[made] = encode(h, events[made])) != NULL)
         ++made;
     if (made < n)
@@ -592,59 +595,65 @@ static uint32_t tell_room(hub *h, const flamenco_event *const *events, uint32_t 
     send_to_room(h, r, packets, made);
     for (uint32_t k = 0; k < made; ++k)
         h->host->buf_unref(packets[k]);
-    return made;
 }
 
 /* Those for one room go together when none between them is for another that has members, so that each of these gets all in
- * order. Returns how many of them somebody was told. */
-static uint32_t tell(hub *h, const flamenco_event *events, uint32_t count)
+ * order. */
+static void tell(hub *h, const flamenco_event *events, uint32_t count)
 {
     const flamenco_event *together[TOGETHER];
-    uint32_t told = 0, n = 0;
+    uint32_t n = 0;
     for (const flamenco_event *e = events; e < events + count; ++e) {
+        if (e->buf == NULL)
+            continue; /* out of date */
         int same = n > 0 && flamenco_str_equal(e->topic, together[0]->topic), last = is_shutdown(e);
         if (!same && !last && rooms_find(&h->rooms, e->topic) == NULL)
             continue;
         if (n == TOGETHER || (n > 0 && !same)) {
-            told += tell_room(h, together, n);
+            tell_room(h, together, n);
             n = 0;
         }
         together[n++] = e;
         if (last) {
-            told += tell_room(h, together, n);
+            tell_room(h, together, n);
             n = 0;
             say_good_bye(h);
         }
     }
-    return n > 0 ? told + tell_room(h, together, n) : told;
+    if (n > 0)
+        tell_room(h, together, n);
 }
 
-static uint32_t deliver_locked(hub *h)
+static void deliver_locked(hub *h)
 {
     uint32_t count;
-    flamenco_event *events = news_take(&h->news, &count);
-    uint32_t told = tell(h, events, count);
+    int rush;
+    flamenco_event *events = news_take(&h->news, &count, &rush);
+    if (rush && h->steps_us > 0)
+        h->outdated += outdated_drop(h->host, events, count);
+    tell(h, events, count);
     news_give_back(&h->news, events, count);
-    return told;
 }
 
-uint32_t hub_deliver(hub *h)
+void hub_deliver(hub *h)
 {
     pthread_mutex_lock(&h->lock);
-    uint32_t told = deliver_locked(h);
+    deliver_locked(h);
     pthread_mutex_unlock(&h->lock);
-    return told;
 }
 
-int hub_has_pages(const hub *h)
+int hub_wants(const hub *h, uint32_t kind)
 {
+    if (kind == FLAMENCO_EVENT_TASK_LOG)
+        return rooms_have_task_logs(&h->rooms);
     return __atomic_load_n(&h->count, __ATOMIC_RELAXED) != 0;
 }
 
 void hub_publish(hub *h, const flamenco_event *event)
 {
-    if (!hub_has_pages(h))
-        return; /* no page is open: who comes now does not hear of what was before */
+    /* Who asks for it from now on does not hear of what was before. The manager's farewell is for all, wherever they are. */
+    if (event->kind != FLAMENCO_EVENT_LIFECYCLE && !rooms_may_hear(&h->rooms, event->topic))
+        return;
     if (news_add(&h->news, event))
         return;
     pthread_mutex_lock(&h->lock);
@@ -673,9 +682,11 @@ void hub_tick(hub *h)
         look_after(s, now_us);
     }
     double count = (double)h->count, delivered = (double)h->delivered, slow = (double)h->slow;
-    h->delivered = h->slow = 0;
+    double outdated = (double)h->outdated;
+    h->delivered = h->outdated = h->slow = 0;
     pthread_mutex_unlock(&h->lock);
     h->host->metric(h->host->h, "clients", count);
     h->host->metric(h->host->h, "events_delivered_total", delivered);
+    h->host->metric(h->host->h, "events_outdated_total", outdated);
     h->host->metric(h->host->h, "slow_clients_total", slow);
 }

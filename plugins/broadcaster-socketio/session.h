@@ -29,6 +29,14 @@
 
 typedef struct hub hub;
 
+/* Which WebSockets get compressed events, if their client offers it. The reference compresses none (events 2.2), so the official
+ * web app's generation, Engine.IO 3, is left out unless an admin wants it. */
+typedef enum compression {
+    COMPRESSION_ENGINE4,
+    COMPRESSION_ALL,
+    COMPRESSION_OFF,
+} compression;
+
 typedef struct session {
     hub *hub;
     struct session *prev, *next, *of_bucket;
@@ -61,9 +69,11 @@ struct hub {
     rooms rooms;
     news news;
     uint64_t count; /* of sessions; changed with the lock held, read without it, too */
-    uint64_t delivered, slow; /* since they were last told to the metrics */
+    uint64_t delivered, outdated, slow; /* since they were last told to the metrics */
+    int64_t steps_us; /* how long step counts wait at most while many come; 0: each is told */
     uint64_t clients_at_most;
     uint32_t rooms_at_most;
+    compression compression;
     flamenco_ws **listeners; /* those who are told of something just now */
     uint32_t listeners_cap;
     int stopping; /* the manager says good-bye: nobody new is let in */
@@ -73,13 +83,13 @@ struct hub {
 int32_t hub_init(hub *h, const flamenco_host *host, flamenco_error *err);
 void hub_fini(hub *h);
 
-/* Whether any page is open. [any] */
-int hub_has_pages(const hub *h);
+/* Whether any page may want to hear of an event of this kind. [any] */
+int hub_wants(const hub *h, uint32_t kind);
 /* Has an event delivered to everybody in its room, soon. */
 void hub_publish(hub *h, const flamenco_event *event);
 
-/* Delivers what was published so far. Returns how many events somebody was told. */
-uint32_t hub_deliver(hub *h);
+/* Delivers what was published so far. */
+void hub_deliver(hub *h);
 
 /* Sends pings that are due, ends who is silent, tells the metrics. */
 void hub_tick(hub *h);

@@ -47,7 +47,7 @@ def work(farm, lane, until):
 
 
 def test_pages_come_and_go_while_events_flow(make_farm):
-    farm = make_farm(live=True)
+    farm = make_farm(live=True, yaml={"plugins": {"broadcaster": {"settings": {"steps_interval": "0s"}}}}) # to hear of each
     events = farm.events()
     stays = SocketIo(farm.port).subscribe("allJobs")
     until = time.monotonic() + LAST_S * min(scale(), 4)

@@ -100,8 +100,9 @@ static void publish(kit *k, const flamenco_event_forwarder *sender, void *self, 
     flamenco_event e = kit_event_make(k, seq, "/jobs/0b7c0000-0000-4000-8000-000000000001", payload);
     e.kind = (uint32_t)(seq % (FLAMENCO_EVENT_WORKER_TAG + 1));
     sender->publish(self, &e);
-    memset(&e, 0xDB, sizeof(e) - sizeof(e.buf)); /* it was borrowed */
-    kit_buf_unref(e.buf);
+    flamenco_buf *buf = e.buf;
+    memset(&e, 0xDB, sizeof(e)); /* it was borrowed */
+    kit_buf_unref(buf);
 }
 
 static void references_are_given_back(kit *k)

@@ -14,17 +14,20 @@
 #include "fake_host.h"
 #include "news.h"
 
+#define STEPS_US 100000
+
 static fake_host fake;
 static news n;
 static pthread_mutex_t takers = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t last, disorder;
 static atomic_uint told;
 
-static uint32_t tell(void *ctx)
+static void tell(void *ctx)
 {
     uint32_t count;
+    int rush;
     pthread_mutex_lock(&takers);
-    flamenco_event *events = news_take(ctx, &count);
+    flamenco_event *events = news_take(ctx, &count, &rush);
     for (uint32_t i = 0; i < count; ++i) {
         disorder += events[i].seq != last + 1;
         last = events[i].seq;
@@ -32,17 +35,21 @@ static uint32_t tell(void *ctx)
     news_give_back(ctx, events, count);
     pthread_mutex_unlock(&takers);
     atomic_fetch_add(&told, count);
-    return count;
 }
 
-static int add(uint64_t seq)
+static int add_with(uint64_t seq, uint32_t flags)
 {
     flamenco_buf *buf = fake.host.buf_make(flamenco_text("{}"));
-    flamenco_event event = { .struct_size = (uint32_t)sizeof(event), .seq = seq, .buf = buf };
+    flamenco_event event = { .struct_size = (uint32_t)sizeof(event), .seq = seq, .buf = buf, .flags = flags };
     assert_non_null(buf);
     int added = news_add(&n, &event);
     fake.host.buf_unref(buf);
     return added;
+}
+
+static int add(uint64_t seq)
+{
+    return add_with(seq, 0);
 }
 
 static int set_up(void **state)
@@ -53,7 +60,7 @@ static int set_up(void **state)
     atomic_store(&told, 0);
     memset(&n, 0, sizeof(n));
     fake_host_init(&fake);
-    return news_init(&n, &fake.host, tell, &n, &err);
+    return news_init(&n, &fake.host, STEPS_US, tell, &n, &err);
 }
 
 static int tear_down(void **state)
@@ -90,7 +97,7 @@ static void who_cannot_wait_takes_what_is_there(void **state)
     for (uint64_t i = 1; i <= 3000; ++i) {
         assert_true(add(i));
         if (i % 100 == 0) {
-            (void)tell(&n);
+            tell(&n);
             assert_true(atomic_load(&told) <= i);
             pthread_mutex_lock(&takers);
             assert_int_equal(last, i);
@@ -136,6 +143,81 @@ static void no_more_than_so_many_wait(void **state)
     assert_int_equal(disorder, 0);
 }
 
+/* Many at once, behind which step counts wait as long as they may: so long that a test would notice. */
+static uint64_t begin_rush(void)
+{
+    uint64_t i = 1;
+    pthread_mutex_lock(&takers); /* the thread has taken the first one, and cannot tell it */
+    for (; i <= 5000; ++i)
+        assert_true(add(i));
+    pthread_mutex_unlock(&takers);
+    while (atomic_load(&told) < 5000)
+        sched_yield();
+    return i;
+}
+
+static int set_up_for_ever(void **state)
+{
+    int failed = set_up(state);
+    n.steps_ns = INT64_C(3600000000000);
+    n.rush = 100000000; /* so many ms are more than that */
+    return failed;
+}
+
+static void what_presses_takes_along_step_counts_that_wait(void **state)
+{
+    (void)state;
+    start();
+    uint64_t i = begin_rush();
+    assert_true(add_with(i, FLAMENCO_EVENT_FLAG_STEPS));
+    assert_true(add_with(i + 1, FLAMENCO_EVENT_FLAG_STEPS));
+    assert_int_equal(atomic_load(&told), i - 1); /* for an hour to come */
+    assert_true(add(i + 2));
+    while (atomic_load(&told) < i + 2)
+        sched_yield();
+    assert_int_equal(disorder, 0);
+}
+
+static void step_counts_that_wait_are_told_at_the_end(void **state)
+{
+    (void)state;
+    start();
+    uint64_t i = begin_rush();
+    assert_true(add_with(i, FLAMENCO_EVENT_FLAG_STEPS));
+    news_stop(&n);
+    assert_int_equal(atomic_load(&told), i);
+}
+
+static void step_counts_wait_no_longer_than_they_may(void **state)
+{
+    (void)state;
+    start();
+    uint64_t i = begin_rush();
+    assert_true(add_with(i, FLAMENCO_EVENT_FLAG_STEPS));
+    while (atomic_load(&told) < i)
+        sched_yield();
+}
+
+static void many_together_are_a_rush_and_few_are_none(void **state)
+{
+    uint32_t count;
+    int rush;
+    (void)state;
+    n.running = 1; /* as if there were a thread */
+    for (uint64_t i = 1; i < NEWS_RUSH; ++i)
+        assert_true(add(i));
+    flamenco_event *events = news_take(&n, &count, &rush);
+    assert_int_equal(count, NEWS_RUSH - 1);
+    assert_false(rush);
+    news_give_back(&n, events, count);
+    for (uint64_t i = 1; i <= NEWS_RUSH; ++i)
+        assert_true(add(i));
+    events = news_take(&n, &count, &rush);
+    assert_true(rush);
+    news_give_back(&n, events, count);
+    n.running = 0;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -145,6 +227,10 @@ int main(void)
         T(what_waits_at_the_end_is_told),
         T(nothing_waits_without_the_thread),
         T(no_more_than_so_many_wait),
+        T(step_counts_wait_no_longer_than_they_may),
+        T(many_together_are_a_rush_and_few_are_none),
+        cmocka_unit_test_setup_teardown(what_presses_takes_along_step_counts_that_wait, set_up_for_ever, tear_down),
+        cmocka_unit_test_setup_teardown(step_counts_that_wait_are_told_at_the_end, set_up_for_ever, tear_down),
     };
     return cmocka_run_group_tests_name("socketio_news", tests, NULL, NULL);
 }

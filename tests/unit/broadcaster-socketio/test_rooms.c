@@ -60,6 +60,7 @@ static void assert_rooms(void)
         for (int s = 0; s < SESSIONS; ++s)
             wanted += is_in[s][n];
         assert_int_equal(r != NULL ? r->count : 0, wanted);
+        assert_true(wanted == 0 || rooms_may_hear(&all, flamenco_text(names[n])));
         rooms_wanted += wanted > 0;
         for (uint32_t i = 0; i < wanted; ++i) {
             const member *m = &r->members[i];
@@ -121,6 +122,43 @@ static void a_session_is_in_no_more_rooms_than_allowed(void **state)
     assert_rooms();
 }
 
+/* By far the most of what happens is for rooms that nobody is in. */
+static void who_publishes_knows_rooms_that_nobody_is_in(void **state)
+{
+    uint32_t perhaps = 0;
+    (void)state;
+    for (int n = 0; n < NAMES; ++n)
+        assert_false(rooms_may_hear(&all, flamenco_text(names[n])));
+    for (int n = 0; n < 20; ++n) {
+        assert_int_equal(join(0, n), FLAMENCO_OK);
+        assert_int_equal(join(1, n), FLAMENCO_OK);
+        is_in[0][n] = is_in[1][n] = 1;
+    }
+    assert_rooms();
+    for (int n = 20; n < NAMES; ++n)
+        perhaps += rooms_may_hear(&all, flamenco_text(names[n])) ? 1u : 0u;
+    assert_true(perhaps <= 3);
+    rooms_leave_all(&all, &sessions[0].stays);
+    assert_true(rooms_may_hear(&all, flamenco_text(names[0])));
+    rooms_leave_all(&all, &sessions[1].stays);
+    for (int n = 0; n < NAMES; ++n)
+        assert_false(rooms_may_hear(&all, flamenco_text(names[n])));
+}
+
+static void who_publishes_knows_whether_anybody_reads_a_log(void **state)
+{
+    static const char first[] = "/tasklog/0b7c8f1e-2f57-4c0e-9d3a-64f1a2b3c4d5", second[] = "/tasklog/1";
+    (void)state;
+    assert_int_equal(join(0, 0), FLAMENCO_OK);
+    assert_false(rooms_have_task_logs(&all));
+    assert_int_equal(rooms_join(&all, &sessions[0], &sessions[0].stays, first, NAMES), FLAMENCO_OK);
+    assert_int_equal(rooms_join(&all, &sessions[1], &sessions[1].stays, second, NAMES), FLAMENCO_OK);
+    rooms_leave(&all, &sessions[0].stays, first);
+    assert_true(rooms_have_task_logs(&all));
+    rooms_leave(&all, &sessions[1].stays, second);
+    assert_false(rooms_have_task_logs(&all));
+}
+
 static void many_come_and_go_in_any_order(void **state)
 {
     uint32_t random = 12345;
@@ -148,8 +186,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(joining_twice_is_joining_once),       T(leaving_a_room_that_one_is_not_in_changes_nothing),
-        T(names_are_compared_letter_by_letter), T(a_session_is_in_no_more_rooms_than_allowed),
+        T(joining_twice_is_joining_once),
+        T(leaving_a_room_that_one_is_not_in_changes_nothing),
+        T(names_are_compared_letter_by_letter),
+        T(a_session_is_in_no_more_rooms_than_allowed),
+        T(who_publishes_knows_rooms_that_nobody_is_in),
+        T(who_publishes_knows_whether_anybody_reads_a_log),
         T(many_come_and_go_in_any_order),
     };
     return cmocka_run_group_tests_name("socketio_rooms", tests, NULL, NULL);

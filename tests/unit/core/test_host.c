@@ -310,6 +310,36 @@ static void events_are_sent_from_anywhere(void **state)
     }
 }
 
+static void emit_steps(flamenco_cx *cx)
+{
+    flamenco_job job = { .struct_size = (uint32_t)sizeof(job), .uuid = job_id };
+    flamenco_task task = { .struct_size = (uint32_t)sizeof(task), .uuid = task_id, .job_uuid = job_id };
+    flamenco_job_event job_event = { (uint32_t)sizeof(job_event), FLAMENCO_PREVIOUS_NONE, FLAMENCO_JOB_EVENT_STEPS, 0,
+                                     &job };
+    flamenco_task_event task_event = { (uint32_t)sizeof(task_event), FLAMENCO_PREVIOUS_NONE, &task };
+    act_result = cx->host->emit_job(cx, &job_event);
+    act_result |= cx->host->emit_task(cx, &task_event);
+}
+
+static void hear_of_steps(void *ctx, const flamenco_event *event)
+{
+    uint32_t *steps = ctx;
+    *steps = *steps * 10 + 1 + (event->flags & FLAMENCO_EVENT_FLAG_STEPS);
+}
+
+static void events_of_steps_alone_are_marked(void **state)
+{
+    uint32_t steps = 0;
+    (void)state;
+    assert_int_equal(fl_listeners_add(b.f.listeners, &steps, UINT64_MAX, hear_of_steps, &steps), FLAMENCO_OK);
+    act_in(FLAMENCO_STEP_WRITE, emit_rows);
+    act_in(FLAMENCO_STEP_WRITE, emit_steps);
+    assert_int_equal(act_result, FLAMENCO_OK);
+    await_text(b.events, "/jobs /jobs/11010000-0000-0000-0000-000000000000 /workers /jobs "
+                         "/jobs/11010000-0000-0000-0000-000000000000");
+    assert_int_equal(steps, 11122);
+}
+
 static void events_that_nobody_wants_are_not_made(void **state)
 {
     (void)state;
@@ -585,6 +615,7 @@ int main(void)
         host_test(delayed_steps_that_never_come_are_destroyed),
         host_test(steps_are_destroyed_unrun_when_everything_stops),
         host_test(events_are_sent_from_anywhere),
+        host_test(events_of_steps_alone_are_marked),
         host_test(events_that_nobody_wants_are_not_made),
         host_test(listener_alone_gets_its_kinds_until_its_plugin_stops),
         host_test(own_log_lines_are_stamped_with_local_time),

@@ -17,6 +17,7 @@ extern "C" {
 
 #define FLAMENCO_JOB_EVENT_REFRESH_TASKS 1u
 #define FLAMENCO_JOB_EVENT_DELETED 2u /* only row->uuid counts */
+#define FLAMENCO_JOB_EVENT_STEPS 4u /* nothing but its step counts changed */
 
 typedef struct flamenco_job_event {
     uint32_t struct_size;
@@ -28,7 +29,8 @@ typedef struct flamenco_job_event {
 
 typedef struct flamenco_task_event {
     uint32_t struct_size;
-    uint32_t previous_status; /* FLAMENCO_TASK_*, or FLAMENCO_PREVIOUS_NONE */
+    uint32_t
+        previous_status; /* FLAMENCO_TASK_*, or FLAMENCO_PREVIOUS_NONE: nothing but its steps and activity changed */
     const flamenco_task *row; /* borrowed; `worker` is sent when worker_key is set and the worker is not deleted */
 } flamenco_task_event;
 

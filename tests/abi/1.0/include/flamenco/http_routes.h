@@ -41,9 +41,10 @@ typedef struct flamenco_http_later flamenco_http_later; /* one request that is n
 /* What a plugin does with a WebSocket. Calls for one connection come one at a time and in order; on_close alone when the
  * connection broke before it stood. A client that sends more than 1,000 texts or 1 MiB ahead of the plugin is dropped, and so
  * is one that sends anything but texts. [worker] */
+#define FLAMENCO_WS_MAY_PACK 1u /* what ws_send_all sends is compressed for a client that offers permessage-deflate */
 typedef struct flamenco_ws_handler {
     uint32_t struct_size;
-    uint32_t reserved;
+    uint32_t flags; /* FLAMENCO_WS_…; others are 0 */
     /* The connection stands. ws is valid until on_close has returned. */
     void (*on_open)(void *ctx, flamenco_ws *ws);
     void (*on_text)(void *ctx, flamenco_ws *ws, flamenco_str text); /* borrowed */
