@@ -12,7 +12,7 @@ import threading
 import time
 
 from fill import fill
-from live import page_memory, pages, pages_paced, visitors
+from live import page_memory, pages, pages_each, pages_paced, visitors
 from manager import Manager, running
 from shaman import file_lists, small_files, upload_memory, uploads
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "postgres"))
@@ -300,7 +300,7 @@ def stores(bench):
 
 FIGURES = {f.__name__: f for f in (closed_loop, storing, paced, parked, single_jobs, big_jobs, task_lists, long_lists,
                                    cpu_per_request, stores, start, restart, memory, uploads, upload_memory,
-                                   small_files, file_lists, pages, pages_paced, page_memory,
+                                   small_files, file_lists, pages, pages_each, pages_paced, page_memory,
                                    visitors)}
 
 

@@ -9,30 +9,42 @@ sender's processor does the receiver's TCP, too."""
 
 import base64
 import contextlib
+import datetime
 import os
+import re
 import select
 import socket
 import statistics
 import threading
 import time
+import zlib
 
 from manager import running
 
 EVENT = b'42["/jobs"'
+UPDATED = re.compile(rb'"updated":"([^"]+)"')
+PROBE = f"probe {os.getpid()}" # the name of the job that is changed to see how long its events take
 READ_EVERY_S = 0.1
-PROBES = 10
+PROBES, PACKED_PROBES = 10, 2 # unpacking takes time of the machine
+SPEAK_EVERY_S = 20 # else the manager takes a page of Engine.IO 4 for gone
 
 
 class Page:
-    """One Socket.IO client by WebSocket, of the official web app's generation."""
+    """One Socket.IO client by WebSocket: of the official web app's generation, or, packed, of today's, with compressed events as
+    browsers offer them."""
 
-    def __init__(self, manager, subscribe=True):
-        self.manager = manager
+    def __init__(self, manager, subscribe=True, packed=False):
+        self.manager, self.packed, self.rest, self.unpacker = manager, packed, b"", zlib.decompressobj(-15)
+        extension = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" if packed else ""
         self.sock = socket.create_connection(("127.0.0.1", manager.port), timeout=60)
         key = base64.b64encode(os.urandom(16)).decode()
-        self.sock.sendall(f"GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                          f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
-        self.read_until(b"\x81\x0240") # the frame that lets it in
+        self.sock.sendall(f"GET /socket.io/?EIO={4 if packed else 3}&transport=websocket HTTP/1.1\r\nHost: bench\r\n"
+                          f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                          f"{extension}Sec-WebSocket-Key: {key}\r\n\r\n".encode())
+        if packed:
+            self.read_until(b'0{"sid":')
+            self.say("40")
+        self.read_until(b'40{"sid":' if packed else b"\x81\x0240") # the frame that lets it in
         if subscribe:
             self.say('420["/subscription",{"op":"subscribe","type":"allJobs"}]')
             self.read_until(b'430["ok"]')
@@ -49,6 +61,24 @@ class Page:
         """A masked frame, with a mask of zeros."""
         self.sock.sendall(bytes([0x81, 0x80 | len(text)]) + b"\0\0\0\0" + text.encode())
 
+    def texts(self, data):
+        """What the messages in these bytes say. Plain ones need not be taken apart for what is looked for in them."""
+        if not self.packed:
+            return data
+        data, at, found = self.rest + data, 0, []
+        while len(data) - at >= 2:
+            head, length = 2, data[at + 1]
+            if length >= 126:
+                head = 4 if length == 126 else 10
+                length = int.from_bytes(data[at + 2:at + head], "big")
+            if len(data) - at < head + length:
+                break
+            text = data[at + head:at + head + length]
+            found.append(self.unpacker.decompress(text + b"\0\0\xff\xff") if data[at] & 0x40 else text)
+            at += head + length
+        self.rest = data[at:]
+        return b"".join(found)
+
     def close(self):
         self.sock.close()
 
@@ -56,14 +86,15 @@ class Page:
 class Crowd:
     """Pages that are told of all jobs, all of the same, and two threads that read what they get."""
 
-    def __init__(self, manager, size):
-        self.pages = [Page(manager) for _ in range(size)]
+    def __init__(self, manager, size, packed=False):
+        self.pages = [Page(manager, packed=packed) for _ in range(size)]
         for page in self.pages:
             page.sock.setblocking(False)
-        probes = min(PROBES, max(size // 2, 1))
+        probes = min(PACKED_PROBES if packed else PROBES, max(size // 2, 1))
         self.probes, self.others = self.pages[:probes], self.pages[probes:]
         self.probed, self.probed_bytes, self.other_bytes = 0, 0, 0 # events and bytes of the probes, bytes of the others
         self.lost, self.going, self.arrived, self.cpu_s = 0, True, {}, 0.0
+        self.ages = [] # of what the first probe was told of other jobs, in ms since the change
         self.answered_p99 = 0.0 # of the requests that the last delays() made, in ms: what the disk and the queue before it took
         self.news = threading.Condition()
         self.threads = [threading.Thread(target=target, daemon=True) for target in (self._read_at_once, self._read_now_and_then)]
@@ -84,20 +115,35 @@ class Crowd:
                 data, now = by_fd[fd].sock.recv(1 << 20), time.monotonic()
                 if not data:
                     poll.unregister(fd)
+                said = by_fd[fd].texts(data)
+                if by_fd[fd] is self.probes[0]:
+                    self._note_ages(said)
                 with self.news:
                     self.lost += not data
-                    self.probed += data.count(EVENT)
+                    self.probed += said.count(EVENT)
                     self.probed_bytes += len(data)
                     for mark in self.arrived:
-                        if mark in data:
+                        if mark in said:
                             self.arrived[mark].append(now)
                             self.news.notify()
         with self.news:
             self.cpu_s += time.thread_time()
 
+    def _note_ages(self, said):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        for event in said.split(EVENT)[1:]:
+            updated = UPDATED.search(event) # none: the rest of it comes with the next piece
+            if updated and PROBE.encode() not in event:
+                self.ages.append((now - datetime.datetime.fromisoformat(updated[1].decode())).total_seconds() * 1000)
+
     def _read_now_and_then(self):
         others, place = list(self.others), bytearray(1 << 20)
+        spoke = time.monotonic()
         while self.going:
+            if time.monotonic() - spoke > SPEAK_EVERY_S:
+                spoke = time.monotonic()
+                for page in self.pages:
+                    page.say("3")
             begun, ended, got = time.monotonic(), [], 0
             for page in others:
                 try:
@@ -117,14 +163,14 @@ class Crowd:
 
     def delays(self, manager, stop, pause_s=0.05):
         """Changes a job's priority, which the probes look for, until stop(); from the request to each probe's receipt, in ms."""
-        found, answered, number, name = [], [], 0, f"probe {os.getpid()}"
-        job = manager.request("POST", "/api/v3/jobs", {"name": name, "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
+        found, answered, number = [], [], 0
+        job = manager.request("POST", "/api/v3/jobs", {"name": PROBE, "type": "echo-sleep-test", "priority": 1, "submitter_platform": "linux",
                                                        "settings": {"message": "x", "sleep_duration_seconds": 0, "sleep_repeats": 1},
                                                        "initial_status": "paused"})
         while not stop() or number < 3:
             number += 1
             priority = 2 + number % 99 # another than before; the highest there is is 100
-            mark = f'"name":"{name}","priority":{priority},'.encode()
+            mark = f'"name":"{PROBE}","priority":{priority},'.encode()
             with self.news:
                 self.arrived[mark], begun = [], time.monotonic()
             manager.request("POST", f"/api/v3/jobs/{job['id']}/setpriority", {"priority": priority})
@@ -160,30 +206,44 @@ def load(manager, workers, tasks=None, seconds=None, during=None, more=()):
 
 def pages(bench):
     """500 web pages that are told of all jobs while 50 closed-loop workers go on: cost for the farm, delays, memory."""
+    for found in beside_full_load(bench, "pages"):
+        for name, value in found.items():
+            bench.add(f"pages.{name}", value)
+
+
+def pages_each(bench):
+    """The same with pages of today's Socket.IO, which are told each step count, compressed."""
+    for found in beside_full_load(bench, "pages_each", packed=True, plugins={"#steps_interval: 100ms": "steps_interval: 0s"}):
+        for name in ("delivered", "p50", "p99", "cpu", "rate"):
+            bench.add(f"pages_each.{name}", found[name])
+
+
+def beside_full_load(bench, folder, packed=False, plugins=None):
+    """Gives what was found, for each run."""
     s = bench.sizes
     for _ in bench.each_run():
-        with running(bench, "pages") as manager:
-            load(manager, s.workers, s.loop_tasks // 10)
-            alone, _ = load(manager, s.workers, s.loop_tasks)
-            with contextlib.closing(Crowd(manager, s.pages)) as crowd:
+        with running(bench, folder, plugins=plugins) as manager:
+            load(manager, s.workers, s.pages_tasks // 30)
+            alone, _ = load(manager, s.workers, s.pages_tasks)
+            with contextlib.closing(Crowd(manager, s.pages, packed)) as crowd:
                 quiet = crowd.delays(manager, lambda: True)
-                begun, delivered = time.monotonic(), crowd.delivered()
-                busy, delays = load(manager, s.workers, s.loop_tasks, during=lambda stop: crowd.delays(manager, stop))
-                took, delivered = time.monotonic() - begun, crowd.delivered() - delivered
-            again, _ = load(manager, s.workers, s.loop_tasks) # a task becomes dearer with each one done: pages are between two without
+                begun, delivered, crowd.ages = time.monotonic(), crowd.delivered(), []
+                busy, delays = load(manager, s.workers, s.pages_tasks, during=lambda stop: crowd.delays(manager, stop))
+                took, delivered, ages = time.monotonic() - begun, crowd.delivered() - delivered, sorted(crowd.ages)
+            again, _ = load(manager, s.workers, s.pages_tasks) # a task becomes dearer with each one done: pages are between two without
             bench.expect_no_errors(busy)
             if crowd.lost:
                 manager.give_up(f"{crowd.lost} pages were dropped, though they read")
         alone_cpu = max((alone["server"]["cpu_us_per_task"] + again["server"]["cpu_us_per_task"]) / 2, 1)
         alone_rate = (alone["tasks_per_s"] + again["tasks_per_s"]) / 2
         more = (busy["server"]["cpu_us_per_task"] - alone_cpu) * busy["tasks"]
-        bench.add("pages.delivered", delivered / took)
-        bench.add("pages.quiet_p50", statistics.median(quiet))
-        bench.add("pages.p50", statistics.median(delays))
-        bench.add("pages.p99", delays[len(delays) * 99 // 100])
-        bench.add("pages.cpu", more / max(delivered, 1))
-        bench.add("pages.task_cpu", busy["server"]["cpu_us_per_task"] / alone_cpu)
-        bench.add("pages.rate", busy["tasks_per_s"] / alone_rate)
+        yield {
+            "delivered": delivered / took, "quiet_p50": statistics.median(quiet),
+            "p50": statistics.median(delays), "p99": delays[len(delays) * 99 // 100],
+            "age_p50": statistics.median(ages), "age_p99": ages[len(ages) * 99 // 100],
+            "cpu": more / max(delivered, 1), "task_cpu": busy["server"]["cpu_us_per_task"] / alone_cpu,
+            "rate": busy["tasks_per_s"] / alone_rate,
+        }
         bench.note(f"{alone['tasks_per_s']:.0f} and {again['tasks_per_s']:.0f} tasks/s without pages, {busy['tasks_per_s']:.0f} with them "
                    f"between; reading took {crowd.cpu_s / took:.2f} cores, the pages' share of the manager {more / 1e6 / took:.2f}")
 

@@ -40,7 +40,7 @@ def children_of(pid):
 class Manager:
     """Writes the configuration; start() and stop() may be called again and again on the same data."""
 
-    def __init__(self, bench, name, fresh=True, conninfo=None):
+    def __init__(self, bench, name, fresh=True, conninfo=None, plugins=None):
         self.bench, self.process = bench, None
         self.folder = folder = bench.folder(name, fresh)
         with socket.socket() as s:
@@ -51,14 +51,17 @@ class Manager:
             f"_meta: {{version: 3}}\nlisten: 127.0.0.1:{self.port}\nshared_storage_path: {folder}/shared\n"
             f"local_manager_storage_path: {folder}/storage\nautodiscoverable: false\n", encoding="utf-8")
         if conninfo:
-            self.use_postgres(conninfo)
+            plugins = {"    file: persist-sqlite\n    settings:\n":
+                       f"    file: persist-postgres\n    settings:\n      conninfo: {json.dumps(conninfo)}\n"}
+        if plugins:
+            self.change_plugins(plugins)
 
-    def use_postgres(self, conninfo):
-        """As shipped, but for the store."""
-        shipped = (ROOT / "etc" / "manager.yaml").read_text(encoding="utf-8")
-        text = shipped.replace("    file: persist-sqlite\n    settings:\n",
-                               f"    file: persist-postgres\n    settings:\n      conninfo: {json.dumps(conninfo)}\n")
-        assert text != shipped
+    def change_plugins(self, changes):
+        """etc/manager.yaml as shipped, but for these texts in it."""
+        text = (ROOT / "etc" / "manager.yaml").read_text(encoding="utf-8")
+        for shipped, wanted in changes.items():
+            assert text.count(shipped) == 1, shipped
+            text = text.replace(shipped, wanted)
         (self.folder / "etc").mkdir(exist_ok=True)
         (self.folder / "etc" / "manager.yaml").write_text(text, encoding="utf-8")
 
@@ -165,9 +168,9 @@ class Manager:
 
 
 @contextlib.contextmanager
-def running(bench, name, fresh=True, conninfo=None):
+def running(bench, name, fresh=True, conninfo=None, plugins=None):
     """A manager that runs during the block: with empty data, or with what the last one of that name left."""
-    manager = Manager(bench, name, fresh, conninfo)
+    manager = Manager(bench, name, fresh, conninfo, plugins)
     manager.start()
     try:
         yield manager
