@@ -25,9 +25,8 @@ from selenium.webdriver.chrome.service import Service  # noqa: E402
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """A manager with the webapp plugin as it is shipped."""
-    farm = _api.start_farm(tmp_path_factory.mktemp("site"), yaml={"plugins": {"http_routes": [
-        {"use": "broadcaster"}, {"file": "webapp"}]}})
+    """A manager with the webapp plugin, and the broadcaster of its events, as they are shipped."""
+    farm = _api.start_farm(tmp_path_factory.mktemp("site"), live=True, yaml={"plugins": {"http_routes": [{"file": "webapp"}]}})
     yield farm
     farm.manager.stop()
 
