@@ -78,9 +78,9 @@ typedef struct flamenco_http_reply {
     /* content_type is static; body is copied. [any] */
     void (*later_bytes)(flamenco_http_later *later, uint32_t status, const char *content_type, flamenco_str body);
     /* For later: sends the same texts, in this order, on many WebSockets, each as by ws_send but for far less: they get their
-     * frames once, each connection gets one piece, and each loop of the host is woken once. n_texts is at most 65,535. Takes
-     * references of its own. A connection that cannot take them all is closed: its reader is too slow, or memory is exhausted.
-     * Returns how many of those there were. [any] */
+     * frames once, and are compressed once for all that may get them so (FLAMENCO_WS_MAY_PACK); each connection gets one piece,
+     * and each loop of the host is woken once. n_texts is at most 65,535. Takes references of its own. A connection that cannot
+     * take them all is closed: its reader is too slow, or memory is exhausted. Returns how many of those there were. [any] */
     uint32_t (*ws_send_all)(flamenco_ws *const *ws, uint32_t n_ws, flamenco_buf *const *texts, uint32_t n_texts);
 } flamenco_http_reply;
 

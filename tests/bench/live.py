@@ -232,6 +232,7 @@ def beside_full_load(bench, folder, packed=False, plugins=None):
                 took, delivered, ages = time.monotonic() - begun, crowd.delivered() - delivered, sorted(crowd.ages)
             again, _ = load(manager, s.workers, s.pages_tasks) # a task becomes dearer with each one done: pages are between two without
             bench.expect_no_errors(busy)
+            bench.note(f"the requests themselves were answered within {crowd.answered_p99:.1f} ms at p99")
             if crowd.lost:
                 manager.give_up(f"{crowd.lost} pages were dropped, though they read")
         alone_cpu = max((alone["server"]["cpu_us_per_task"] + again["server"]["cpu_us_per_task"]) / 2, 1)
