@@ -4,7 +4,8 @@
  * and asks about it, six times. Used by tasks.c and by the methods that change tasks; the rest of what the writer knows, and the
  * rules of it, stand in known.c.
  *
- * Only tasks without open dependencies are kept. So the completion of another task changes none of them.
+ * Only tasks without open dependencies are kept. So the completion of another task changes none of them. Every task that is kept is
+ * found by its UUID and by its key: what reads it has the one, what changes it has the other.
  */
 #include "rows.h"
 
@@ -34,6 +35,16 @@ struct fl_known_tasks {
 static uint32_t place_of(const flamenco_uuid *uuid)
 {
     return fl_known_hash(uuid) % TASK_PLACES;
+}
+
+/* Notes where the task of that key stands. Another one that has the same place by its key would miss its changes, so it goes. */
+static void note_key(fl_known_tasks *known, int64_t key, uint32_t at)
+{
+    uint16_t *place = &known->by_key[(uint64_t)key % TASK_PLACES];
+    known_task *other = known->tasks[*place];
+    if (*place != at && other != NULL && ((uint64_t)other->state.key - (uint64_t)key) % TASK_PLACES == 0)
+        other->generation = NEVER;
+    *place = (uint16_t)at;
 }
 
 static known_task *find_key(flamenco_session *s, int64_t key)
@@ -127,7 +138,7 @@ void fl_known_task_keep(flamenco_session *s, const flamenco_task *row)
     kept->created_us = row->created_us;
     kept->updated_us = row->updated_us;
     kept->touched_us = row->touched_us;
-    s->known_tasks->by_key[(uint64_t)row->key % TASK_PLACES] = (uint16_t)at;
+    note_key(s->known_tasks, row->key, at);
 }
 
 void fl_known_task_change(flamenco_session *s, const fl_task_state *now, uint32_t set, flamenco_str activity)
