@@ -351,6 +351,33 @@ static void tasks_that_share_a_place_are_kept_apart(void **state)
         find_task(f, &uuids[i]);
 }
 
+/* What reads a task has its UUID, what changes it has its key; the places by key are a power of two. */
+static void tasks_whose_keys_share_a_place_see_their_changes(void **state)
+{
+    fixture *f = *state;
+    enum { LEAST_APART = 256, MOST_APART = 4096 }; /* more than there are places */
+    flamenco_task first = { 0 };
+    int64_t steps = 0;
+    for (int64_t i = 0; i <= MOST_APART; ++i) {
+        flamenco_task task = fixture_read_task(f, fixture_job(f, 50, 0, three, 1), 1);
+        if (i == 0)
+            first = task;
+        if (i < LEAST_APART || (i & (i - 1)) != 0)
+            continue;
+        assert_int_equal(task.key - first.key, i);
+        find_task(f, &first.uuid);
+        find_task(f, &task.uuid);
+        ++steps;
+        flamenco_task_update u = { (uint32_t)sizeof(u), .set = FLAMENCO_TASK_SET_STEPS, .steps_completed = steps };
+        OK(f, task_update, first.key, &u, NULL);
+        assert_int_equal(find_task(f, &first.uuid).steps_completed, steps);
+        OK(f, task_update, task.key, &u, NULL);
+        assert_int_equal(find_task(f, &task.uuid).steps_completed, steps);
+        assert_int_equal(find_task(f, &first.uuid).steps_completed, steps);
+    }
+    assert_int_equal(steps, 5);
+}
+
 static void tasks_of_a_hidden_job_are_not_found(void **state)
 {
     fixture *f = *state;
@@ -566,6 +593,7 @@ int main(void)
         TEST(a_task_that_waits_again_is_found_so),
         TEST(an_undone_change_of_a_task_is_not_found),
         TEST(tasks_that_share_a_place_are_kept_apart),
+        TEST(tasks_whose_keys_share_a_place_see_their_changes),
         TEST(tasks_of_a_hidden_job_are_not_found),
         TEST(jobs_that_share_a_place_are_kept_apart),
         TEST(a_job_follows_its_tasks),
